@@ -1,0 +1,17 @@
+"""Who the customers are, what is held about them, and how it is safeguarded: the ground floor."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    """Loads the checks of the data map and the handlers of the outbox."""
+
+    name = "accounts"
+    verbose_name = "Accounts"
+
+    def ready(self) -> None:
+        """Register checks, outbox handlers and what follows a migration."""
+        from accounts import declared, mailing  # noqa: F401
+        from accounts.datamap import checks  # noqa: F401

@@ -1,0 +1,75 @@
+"""How a model declares the personal data it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from accounts.datamap.words import Audience, Category, Purpose, Reach
+
+EVERYBODY = frozenset({Audience.CUSTOMER, Audience.STAFF, Audience.LEGAL})
+STAFF_ONLY = frozenset({Audience.STAFF, Audience.LEGAL})
+NOBODY: frozenset[Audience] = frozenset()
+
+
+class Ends(StrEnum):
+    """How what a table holds comes to an end."""
+
+    # The purge deletes the rows; the table is guarded in the database.
+    ROWS = "rows"
+    # A register: the row stays as evidence, without a personal value in clear; sealed fields end with their key.
+    KEY = "key"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One personal field: its label, whether it is required, who may be shown it, what an instrument may reach."""
+
+    label: Any
+    required: bool = True
+    shown: frozenset[Audience] = EVERYBODY
+    reach: Reach = Reach.NEVER
+
+
+@dataclass(frozen=True)
+class Personal:
+    """The declaration of a model, its attribute `personal`.
+
+    `account`: column with the account's id, on the row itself ("" when the row concerns staff or mails only).
+    `time`: column that says when the row came to be; periods of holds and rolling expiry go by it.
+    `fields`: the personal fields; `plain`: text fields that are not personal, each with the reason.
+    """
+
+    category: Category
+    label: Any
+    time: str
+    purposes: tuple[Purpose, ...]
+    source: Any
+    fields: Mapping[str, Held]
+    plain: Mapping[str, str] = field(default_factory=dict)
+    account: str = "account_id"
+    ends: Ends = Ends.ROWS
+    shown: frozenset[Audience] = EVERYBODY
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The declaration of a model that is not ours: what it holds, and what keeps it free of personal values."""
+
+    label: str
+    reason: str
+
+
+_foreign: dict[str, Foreign] = {}
+
+
+def declare_foreign(label: str, reason: str) -> None:
+    """Declare a model of a library by its label ("app.Model"); `reason` says why nothing personal stands in it."""
+    _foreign[label.lower()] = Foreign(label.lower(), reason)
+
+
+def foreign_entries() -> Mapping[str, Foreign]:
+    """Return the declarations of models that are not ours, by lower-case label."""
+    return _foreign

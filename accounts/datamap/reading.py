@@ -1,0 +1,122 @@
+"""Questions to the data map. `rows` is the one function for page, erasure and verification: counts agree by construction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Count
+
+from accounts.datamap.declaring import Ends, Foreign, Personal, foreign_entries
+from accounts.datamap.words import Category
+
+# Columns of these types cannot hold a person's words.
+CARRIES_NO_PERSON = (
+    models.AutoField,
+    models.BooleanField,
+    models.DateField,
+    models.DecimalField,
+    models.DurationField,
+    models.FloatField,
+    models.IntegerField,
+    models.UUIDField,
+    models.ForeignKey,
+)
+Model = type[models.Model]
+
+
+def entries() -> dict[Model, Personal]:
+    """Return every declared model of ours with its declaration, in a stable order."""
+    found = {m: m.__dict__["personal"] for m in apps.get_models() if isinstance(m.__dict__.get("personal"), Personal)}
+    return dict(sorted(found.items(), key=lambda item: item[0]._meta.label_lower))
+
+
+def foreign() -> Mapping[str, Foreign]:
+    """Return the declared models of libraries by label."""
+    return foreign_entries()
+
+
+def governed() -> dict[Model, Personal]:
+    """Return the models whose rows the purge erases and the database guards, children before their parents."""
+    ours = {model: entry for model, entry in entries().items() if entry.ends == Ends.ROWS and entry.account}
+    return {model: ours[model] for model in _children_first(ours)}
+
+
+def in_category(category: str) -> list[Model]:
+    """Return the governed models of a category, children first."""
+    return [model for model, entry in governed().items() if entry.category == category]
+
+
+def account_column(model: Model) -> str:
+    """Return the database column that holds the account's id."""
+    return str(cast(Any, model._meta.get_field(entries()[model].account.removesuffix("_id"))).column)
+
+
+def time_column(model: Model) -> str:
+    """Return the database column of the row's time."""
+    return str(cast(Any, model._meta.get_field(entries()[model].time)).column)
+
+
+def rows(model: Model, account_ids: Iterable[UUID]) -> models.QuerySet[Any]:
+    """Return all rows of a governed model that belong to the accounts."""
+    manager = cast(Any, model)._base_manager
+    return cast("models.QuerySet[Any]", manager.filter(**{f"{entries()[model].account}__in": list(account_ids)}))
+
+
+def shown(model: Model, account_id: UUID, cutoffs: Mapping[str, dt.datetime]) -> models.QuerySet[Any]:
+    """Return the rows a customer may see: not removed and not past the schedule, whether or not the sweep has run.
+
+    `cutoffs` gives the earliest time still kept per category with a rolling expiry (silence.md, S7).
+    """
+    found = rows(model, [account_id])
+    if any(field.name == "removed_at" for field in model._meta.fields):
+        found = found.filter(removed_at=None)
+    entry = entries()[model]
+    if entry.category in cutoffs:
+        found = found.filter(**{f"{entry.time}__gte": cutoffs[entry.category]})
+    return found
+
+
+def count(account_ids: Iterable[UUID], category: str) -> dict[UUID, int]:
+    """Return the number of rows of a category per account; accounts without rows are absent."""
+    ids = list(account_ids)
+    totals: dict[UUID, int] = {}
+    for model in in_category(category):
+        column = entries()[model].account
+        for account_id, number in rows(model, ids).values_list(column).annotate(n=Count("pk")).order_by():
+            totals[account_id] = totals.get(account_id, 0) + number
+    return totals
+
+
+def categories() -> list[Category]:
+    """Return the categories that have governed tables, in the order of the words."""
+    used = {entry.category for entry in governed().values()}
+    return [category for category in Category if category in used]
+
+
+def _children_first(ours: Mapping[Model, Personal]) -> list[Model]:
+    ordered: list[Model] = []
+
+    def visit(model: Model) -> None:
+        if model in ordered:
+            return
+        for other in ours:
+            if other is not model and model in _parents(other):
+                visit(other)
+        ordered.append(model)
+
+    for model in ours:
+        visit(model)
+    return ordered
+
+
+def _parents(model: Model) -> set[Model]:
+    return {
+        cast(Model, field.remote_field.model)
+        for field in model._meta.fields
+        if isinstance(field, models.ForeignKey) and field.db_constraint
+    }

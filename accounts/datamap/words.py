@@ -1,0 +1,65 @@
+"""The words of the data map: categories, purposes, audiences, legal reach."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Category(models.TextChoices):
+    """The kinds of personal data; one table has one category, one key covers one category of one subject."""
+
+    IDENTITY = "identity", _("Name and account")
+    CONTACT = "contact", _("Contact details")
+    CREDENTIALS = "credentials", _("Sign-in")
+    BILLING = "billing", _("Payment methods")
+    INVOICES = "invoices", _("Invoices and payments")
+    SERVICES = "services", _("Services")
+    NETWORK = "network", _("IP addresses of services")
+    ORDERS = "orders", _("Orders")
+    ACCESS = "access", _("Sign-in history")
+    ANALYTICS = "analytics", _("Page visits")
+    SUPPORT = "support", _("Support tickets")
+    CORRESPONDENCE = "correspondence", _("Mails we sent")
+    CONSENT = "consent", _("Consents")
+    NOTICES = "notices", _("Abuse notices")
+    BUSINESS = "business", _("Business information")
+    CONFIDENTIAL = "confidential", _("Confidential information")
+    LEGAL = "legal", _("Legal records")
+
+
+class Purpose(models.TextChoices):
+    """What data may be used for (P8-P11, P31 and the duties around them)."""
+
+    SERVICES = "services", _("to provide services and fulfil orders")  # P8
+    INVOICING = "invoicing", _("to send order confirmations and invoices")  # P8
+    SUPPORT = "support", _("to respond to service requests")  # P9
+    ADMINISTER = "administer", _("to administer the services of the account")  # P10
+    FRAUD = "fraud", _("to prevent fraudulent orders and card use")  # P11
+    LAYOUT = "layout", _("to improve the website and the offer")  # P31
+    SECURITY = "security", _("to protect the account")  # P21
+    LAW = "law", _("to answer what the law requires")  # P15
+
+
+class Audience(StrEnum):
+    """Who may be shown a field at all; roles narrow it further."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+    LEGAL = "legal"
+
+
+class Reach(StrEnum):
+    """What kind of record a field is under 18 USC 2703: one of the six subscriber items, a record, content, never."""
+
+    NAME = "2703(c)(2)(A)"
+    ADDRESS = "2703(c)(2)(B)"
+    CONNECTIONS = "2703(c)(2)(C)"
+    SERVICE = "2703(c)(2)(D)"
+    NUMBER = "2703(c)(2)(E)"
+    PAYMENT = "2703(c)(2)(F)"
+    RECORD = "2703(c)(1)"
+    CONTENT = "2703(a)"
+    NEVER = "never"

@@ -1,0 +1,85 @@
+"""Mails: rendered and sealed in the business transaction, sent by the outbox relay, kept for the customer to read.
+
+One event makes one outbox row and one Message-ID. Each template has its subject in the first line.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from accounts.models import Account, Contact, Correspondence
+from accounts.safeguards import outbox
+from accounts.safeguards.models import OutboxMessage
+
+Template = str
+
+
+def render(template: Template, context: Mapping[str, Any]) -> tuple[str, str]:
+    """Return (subject, text) of a mail template such as `retention/mail/received.txt`."""
+    text = render_to_string(template, {"origin": settings.PORTAL_ORIGIN, "trial": settings.TRIAL, **context})
+    subject, _, body = text.lstrip().partition("\n")
+    return subject.removeprefix("Subject:").strip(), body.strip() + "\n"
+
+
+def address_of(account_id: UUID) -> str | None:
+    """Return the owner contact's e-mail address, or None when there is none any more."""
+    contact = Contact.objects.filter(account_id=account_id, role=Contact.Role.OWNER, removed_at=None).first()
+    return contact.email if contact else None
+
+
+def mail(
+    account: Account,
+    event: str,
+    template: Template,
+    context: Mapping[str, Any],
+    *,
+    to: str | None = None,
+    at: dt.datetime | None = None,
+    store: bool = True,
+    withheld: bool = False,
+) -> OutboxMessage | None:
+    """Post one mail in the caller's transaction; return None when the event was told or nobody can be written to.
+
+    `to` defaults to the owner contact. `store=False` for the last mail, which must not outlive the account.
+    """
+    at = at or timezone.now()
+    to = to or address_of(account.pk)
+    if to is None:
+        return None
+    subject, body = render(template, context)
+    message = outbox.post(
+        "mail", event, {"to": to, "subject": subject, "body": body}, subject=account.pk, at=at, withheld=withheld
+    )
+    if message is not None and store:
+        copy = Correspondence.objects.create(account=account, event=event, subject=subject, body=body, created_at=at)
+        message.copy = copy.pk
+        message.save(update_fields=["copy"])
+    return message
+
+
+@outbox.handles("mail")
+def send(message: OutboxMessage) -> None:
+    """Send one mail; a repeat carries the same Message-ID."""
+    content = message.content
+    host = urlsplit(settings.PORTAL_ORIGIN).hostname or "localhost"
+    EmailMessage(
+        subject=content["subject"],
+        body=content["body"],
+        to=[content["to"]],
+        headers={"Message-ID": f"<{message.pk}@{host}>", "Auto-Submitted": "auto-generated"},
+    ).send()
+
+
+@outbox.when_sent
+def note_sent(copy: UUID, at: dt.datetime) -> None:
+    """Tell the stored copy when it was sent; a copy that was erased meanwhile is no error."""
+    Correspondence.objects.filter(pk=copy, sent_at=None).update(sent_at=at)

@@ -1,0 +1,88 @@
+"""Contacts of an account with their addresses (P2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.datamap import Category, Held, Personal, Purpose, Reach
+from accounts.models.account import OfAccount
+from accounts.safeguards.fields import SealedText
+
+
+class Contact(OfAccount):
+    """Whom the company writes to. Removed by the customer means `removed_at`; a daily sweep deletes it."""
+
+    class Role(models.TextChoices):
+        """What the contact is for."""
+
+        OWNER = "owner", "owner"
+        BILLING = "billing", "billing"
+        TECHNICAL = "technical", "technical"
+        ABUSE = "abuse", "abuse"
+
+    role = models.CharField(max_length=10, choices=Role, default=Role.OWNER)
+    name = SealedText(max_length=200)
+    company = SealedText(max_length=200, null=True, blank=True)
+    email = SealedText(max_length=254)
+    phone = SealedText(max_length=20, null=True, blank=True)
+    created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CONTACT,
+        label="Contact",
+        time="created_at",
+        purposes=(Purpose.SERVICES, Purpose.INVOICING, Purpose.SUPPORT),
+        source="you",
+        fields={
+            "name": Held("Name", reach=Reach.NAME),
+            "company": Held("Company", required=False, reach=Reach.NAME),
+            "email": Held("E-mail", reach=Reach.NUMBER),
+            "phone": Held("Telephone", required=False, reach=Reach.NUMBER),
+        },
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account"], condition=Q(role="owner", removed_at=None), name="contact_one_owner_per_account"
+            ),
+        ]
+
+
+class Address(OfAccount):
+    """A postal or billing address of a contact."""
+
+    class Kind(models.TextChoices):
+        """What the address is for."""
+
+        BILLING = "billing", "billing"
+        POSTAL = "postal", "postal"
+
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="addresses")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.BILLING)
+    street = SealedText(max_length=300)
+    city = SealedText(max_length=120)
+    region = SealedText(max_length=120, null=True, blank=True)
+    postcode = SealedText(max_length=20, null=True, blank=True)
+    country = SealedText(max_length=2)
+    created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CONTACT,
+        label="Address",
+        time="created_at",
+        purposes=(Purpose.INVOICING,),
+        source="you",
+        fields={
+            "street": Held("Street", reach=Reach.ADDRESS),
+            "city": Held("City", reach=Reach.ADDRESS),
+            "region": Held("State or region", required=False, reach=Reach.ADDRESS),
+            "postcode": Held("Postcode", required=False, reach=Reach.ADDRESS),
+            "country": Held("Country", reach=Reach.ADDRESS),
+        },
+    )

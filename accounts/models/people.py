@@ -1,0 +1,171 @@
+"""People: who signs in, and by which names. A user belongs to exactly one account, or is staff."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.datamap import Audience, Category, Held, Personal, Purpose, Reach
+from accounts.keys.identifiers import uuid7
+from accounts.models.account import Account
+from accounts.safeguards.fields import SealedText
+from accounts.safeguards.finding import digest
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; their sign-in names are rows of their own."""
+
+    def create_user(self, account: Account | None, password: str | None = None, **fields: Any) -> User:
+        """Return a new user of `account`, or a staff user when it is None; without password none can sign in."""
+        user = User(account=account, is_staff=account is None, created_at=timezone.now(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+def _handle() -> str:
+    return secrets.token_hex(12)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Somebody who signs in. `handle` is random: what is typed is looked up in `SignInIdentifier`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, blank=True, related_name="users")
+    handle = models.CharField(max_length=40, unique=True, default=_handle, editable=False)
+    is_owner = models.BooleanField(default=False)
+    is_staff = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "handle"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CREDENTIALS,
+        label="Sign-in",
+        time="created_at",
+        purposes=(Purpose.SECURITY,),
+        source="you",
+        fields={"password": Held("Password (as a hash)", shown=frozenset())},
+        plain={"handle": "random"},
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(account=None, is_staff=True, is_owner=False) | Q(account__isnull=False, is_staff=False),
+                name="user_is_of_one_account_or_staff",
+            ),
+            models.CheckConstraint(condition=Q(is_superuser=False), name="user_is_never_superuser"),
+            models.CheckConstraint(
+                condition=Q(password__startswith="argon2") | Q(password__startswith="!"),
+                name="user_password_is_argon2_or_unusable",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def actor(self) -> str:
+        """Return how the ledger names this user."""
+        return f"{'staff' if self.is_staff else 'user'}:{self.pk}"
+
+
+class Person(models.Model):
+    """The name of a user. It outlives the sign-in when a hold covers identity, hence no constraint between the two."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, related_name="+")
+    user = models.OneToOneField(User, on_delete=models.DO_NOTHING, db_constraint=False, related_name="person")
+    name = SealedText(max_length=200)
+    username = SealedText(max_length=60, null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.IDENTITY,
+        label="Name",
+        time="created_at",
+        purposes=(Purpose.SERVICES, Purpose.INVOICING),
+        source="you",
+        fields={
+            "name": Held("Name", reach=Reach.NAME),
+            "username": Held("User name", required=False, reach=Reach.NUMBER),
+        },
+    )
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def key_place(self) -> tuple[UUID, str]:
+        """A staff member is a subject of their own."""
+        return self.account_id or self.user_id, Category.IDENTITY.value
+
+
+class SignInIdentifier(models.Model):
+    """One name somebody signs in with. Unique while it signs in, so that a new account may take an old address."""
+
+    class Kind(models.TextChoices):
+        """What is typed; each kind has a blind index of its own."""
+
+        EMAIL = "email", "e-mail"
+        USERNAME = "username", "user name"
+        NUMBER = "number", "account number"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="identifiers")
+    kind = models.CharField(max_length=10, choices=Kind)
+    digest = models.BinaryField(max_length=32)
+    value = SealedText(max_length=254)
+    # Set false for everybody at the due date: "address taken" would prove "not erased" (silence.md, S14).
+    signs_in = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CREDENTIALS,
+        label="Sign-in name",
+        time="created_at",
+        purposes=(Purpose.SECURITY,),
+        source="you",
+        fields={
+            "value": Held("Sign-in name", reach=Reach.NUMBER),
+            "digest": Held("Its blind index", shown=frozenset({Audience.LEGAL})),
+        },
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "digest"], condition=Q(signs_in=True), name="sign_in_identifier_is_unique_while_it_signs_in"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def key_place(self) -> tuple[UUID, str]:
+        """A staff member is a subject of their own."""
+        return self.account_id or self.user_id, Category.CREDENTIALS.value
+
+    @classmethod
+    def of(cls, user: User, kind: str, value: str) -> SignInIdentifier:
+        """Return an unsaved identifier of `user`."""
+        return cls(
+            account_id=user.account_id,
+            user=user,
+            kind=kind,
+            digest=digest(kind, value),
+            value=value,
+            created_at=timezone.now(),
+        )

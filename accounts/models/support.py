@@ -1,0 +1,69 @@
+"""Support tickets with their messages (P9, P23)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from accounts.datamap import Category, Held, Personal, Purpose, Reach
+from accounts.keys.identifiers import reference
+from accounts.models.account import OfAccount
+from accounts.safeguards.fields import SealedText
+
+
+def _reference() -> str:
+    return reference("TIC")
+
+
+class Ticket(OfAccount):
+    """A conversation with staff; a deletion request is one (P23)."""
+
+    class Kind(models.TextChoices):
+        """What the conversation is about."""
+
+        SUPPORT = "support", "support"
+        DELETION = "deletion", "deletion"
+
+    class State(models.TextChoices):
+        """Whose turn it is, or ended."""
+
+        WAITING_FOR_STAFF = "waiting", "waiting for us"
+        ANSWERED = "answered", "answered"
+        CLOSED = "closed", "closed"
+
+    reference = models.CharField(max_length=20, unique=True, default=_reference)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.SUPPORT)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING_FOR_STAFF)
+    subject = SealedText(max_length=200)
+    created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.SUPPORT,
+        label="Ticket",
+        time="created_at",
+        purposes=(Purpose.SUPPORT,),
+        source="you",
+        fields={"subject": Held("Subject", reach=Reach.CONTENT)},
+        plain={"reference": "random"},
+    )
+
+
+class TicketMessage(OfAccount):
+    """One message of a ticket, from the customer or from staff."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="messages")
+    author = models.UUIDField(null=True)
+    is_from_staff = models.BooleanField(default=False)
+    body = SealedText(max_length=10_000)
+    created_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.SUPPORT,
+        label="Ticket message",
+        time="created_at",
+        purposes=(Purpose.SUPPORT,),
+        source="you and our staff",
+        fields={"body": Held("Message", reach=Reach.CONTENT)},
+    )

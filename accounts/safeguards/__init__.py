@@ -1,0 +1,1 @@
+"""How what is held about people is safeguarded: sealed fields, blind index, ledger, outbox, destruction of keys."""

@@ -1,0 +1,135 @@
+"""The outbox: effects outside the database are rows of the business transaction, carried out by a relay.
+
+With Redis down at the commit a task sent directly is lost; a row is not. Claims use SKIP LOCKED and count the attempt
+before the effect; a mail sent twice after a crash carries the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.keys.keyring import KeyDestroyed, keyring
+from accounts.safeguards.models import Delivery, DestructionOrder, OutboxMessage
+
+log = structlog.get_logger(__name__)
+
+# An address in the outbox is gone after this long even if its mail could not be delivered (architecture, named exception).
+KEPT_FOR = dt.timedelta(days=7)
+# A claim whose process died is taken up again after this long; doubled with each attempt, an hour at most.
+FIRST_RETRY = dt.timedelta(seconds=30)
+LAST_RETRY = dt.timedelta(hours=1)
+
+Handler = Callable[[OutboxMessage], None]
+_handlers: dict[str, Handler] = {}
+_sent_hooks: list[Callable[[UUID, dt.datetime], None]] = []
+
+
+def handles(kind: str) -> Callable[[Handler], Handler]:
+    """Register the handler of a kind of message; the handler may be called twice for one row."""
+
+    def register(handler: Handler) -> Handler:
+        _handlers[kind] = handler
+        return handler
+
+    return register
+
+
+def when_sent(hook: Callable[[UUID, dt.datetime], None]) -> Callable[[UUID, dt.datetime], None]:
+    """Register what is told the `copy` id and the time when a row was carried out, in that transaction."""
+    _sent_hooks.append(hook)
+    return hook
+
+
+def post(
+    kind: str,
+    event: str,
+    content: dict[str, Any],
+    *,
+    subject: UUID | None = None,
+    copy: UUID | None = None,
+    at: dt.datetime | None = None,
+    withheld: bool = False,
+) -> OutboxMessage | None:
+    """Write one message in the caller's transaction; return None when this event has its row already."""
+    if OutboxMessage.objects.filter(event=event).exists():
+        return None
+    at = at or timezone.now()
+    due_at = None if withheld else at
+    return OutboxMessage.objects.create(
+        kind=kind, event=event, content=content, subject=subject, copy=copy, created_at=at, due_at=due_at
+    )
+
+
+def release(event: str, at: dt.datetime | None = None) -> bool:
+    """Let a withheld message go; return whether there was one."""
+    return bool(OutboxMessage.objects.filter(event=event, due_at=None).update(due_at=at or timezone.now()))
+
+
+def relay(limit: int = 50, at: dt.datetime | None = None) -> dict[str, int]:
+    """Carry out what is due, one claim at a time; return counts of sent, failed and expired."""
+    at = at or timezone.now()
+    counts = {"sent": 0, "failed": 0, "expired": _expire(at)}
+    for _ in range(limit):
+        message = _claim(at)
+        if message is None:
+            break
+        counts[_carry_out(message)] += 1
+    return counts
+
+
+def _claim(at: dt.datetime) -> OutboxMessage | None:
+    with transaction.atomic():
+        message = OutboxMessage.objects.due(at).order_by("due_at").select_for_update(skip_locked=True).first()
+        if message is not None:
+            message.attempts += 1
+            message.retry_at = at + min(FIRST_RETRY * 2 ** min(message.attempts - 1, 10), LAST_RETRY)
+            message.save(update_fields=["attempts", "retry_at"])
+    return message
+
+
+def _carry_out(message: OutboxMessage) -> str:
+    try:
+        with keyring():
+            _handlers[message.kind](message)
+    except KeyDestroyed:
+        _end(message, Delivery.EXPIRED)
+        return "expired"
+    except Exception as error:  # noqa: BLE001 - whatever the outside world does, the row stays and is tried again
+        log.warning("outbox message failed", message=str(message.id), kind=message.kind, error=type(error).__name__)
+        OutboxMessage.objects.filter(pk=message.pk).update(last_error=type(error).__name__)
+        return "failed"
+    _end(message, Delivery.SENT)
+    return "sent"
+
+
+def _end(message: OutboxMessage, state: Delivery) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        ended = OutboxMessage.objects.filter(pk=message.pk, state=Delivery.QUEUED).update(
+            state=state, ended_at=now, content=None, last_error=""
+        )
+        if ended:
+            DestructionOrder.objects.bulk_create([_order(message.pk)], ignore_conflicts=True)
+            if message.copy is not None and state == Delivery.SENT:
+                for hook in _sent_hooks:
+                    hook(message.copy, now)
+
+
+def _expire(at: dt.datetime) -> int:
+    old = OutboxMessage.objects.filter(state=Delivery.QUEUED, due_at__lt=at - KEPT_FOR)
+    expired = 0
+    for message in old[:100]:
+        _end(message, Delivery.EXPIRED)
+        expired += 1
+    return expired
+
+
+def _order(message_id: UUID) -> DestructionOrder:
+    return DestructionOrder(subject=message_id, category="mail")

@@ -1,0 +1,12 @@
+"""What leaves the company: consent, legal requests, abuse cases, reviewed disclosures."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class DisclosuresConfig(AppConfig):
+    """The room between retention, whose holds it places, and the portal."""
+
+    name = "disclosures"
+    verbose_name = "Disclosures"
