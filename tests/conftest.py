@@ -27,6 +27,7 @@ from chicagocloud.embedded import OWNER
 from tests import servers
 from tests.servers import Connection, Names, Portal, Stage, Worker
 
+servers.sweep()
 os.environ.update(servers.fixed_environment())
 for private in ("mails", "static"):
     (servers.FOLDER / private).mkdir()

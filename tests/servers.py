@@ -1,7 +1,7 @@
 """The suite's own servers: real PostgreSQL clusters, Redis, Celery workers and web processes.
 
 A `Stage` is one set of embedded servers with a migrated and sealed template of both databases. Every test
-that needs real commits plays on a clone of the templates (about 50 ms), because `TransactionTestCase` would
+that needs real commits plays on a clone of the templates (50 ms), because `TransactionTestCase` would
 truncate, which the guards refuse. `child_env()` gives the environment in which a process of its own works
 on the clones of the running test.
 """
@@ -33,14 +33,37 @@ ROOT = Path(__file__).resolve().parent.parent
 ALIASES = ("default", "keys")
 READY_SECONDS = 40
 STOP_SECONDS = 15
+MEMORY_NEEDED = 3 * 2**30
+# Clones are copied as files, and nothing is replicated: half the work of each test's set-up.
+FOR_CLONES = {"wal_level": "minimal", "max_wal_senders": "0", "autovacuum_naptime": "5min"}
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def make_folder() -> Path:
-    """Return a new folder that the servers' user may enter; pytest's own folders are private to root."""
-    folder = Path(tempfile.mkdtemp(prefix="ccp-test-"))
+    """Return a new folder that the servers' user may enter; pytest's own folders are private to root.
+
+    It lies in memory where there is room: a clone then takes 50 ms instead of a second. What a `kill -9`
+    leaves behind is the same.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_NEEDED
+    folder = Path(tempfile.mkdtemp(prefix="ccp-test-", dir=memory if roomy else None))
     folder.chmod(0o711)
+    (folder / "pid").write_text(str(os.getpid()))
     return folder
+
+
+def sweep() -> None:
+    """Stop and remove what suites left behind that were killed before they could."""
+    for folder in {FOLDER.parent, Path(tempfile.gettempdir())}:
+        for left in folder.glob("ccp-test-*"):
+            with suppress(OSError, ValueError):
+                pid = int((left / "pid").read_text())
+                if not Path(f"/proc/{pid}").exists():
+                    for state in (left / "main", left / "crash"):
+                        if state.is_dir():
+                            EmbeddedServers(state).stop()
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 FOLDER = make_folder()
@@ -88,7 +111,7 @@ class Stage:
     current: ClassVar[Stage | None] = None
 
     def __init__(self, folder: Path) -> None:
-        self.servers = EmbeddedServers(folder, fsync=False, options={"autovacuum_naptime": "5min"})
+        self.servers = EmbeddedServers(folder, fsync=False, options=FOR_CLONES)
         self.templates = Names("template_portal", "template_portal_keys")
         self.names = self.templates
         self.clones = 0
@@ -147,7 +170,8 @@ class Stage:
         from accounts.management.commands.prepare_databases import connect_statements
 
         with self.admin(alias) as admin:
-            admin.execute(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {self.templates.of(alias)}")
+            template = self.templates.of(alias)
+            admin.execute(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template} STRATEGY FILE_COPY")
             for statement in connect_statements(name):
                 admin.execute(statement)
 
@@ -181,7 +205,7 @@ class Stage:
 
     @contextmanager
     def clone(self) -> Iterator[Names]:
-        """Play on a new clone of both templates, and drop it afterwards; go back to what was played before."""
+        """Play on a new clone of both templates; drop it afterwards and go back to the one before."""
         before = (Stage.current, Stage.current.names if Stage.current else self.templates)
         names = self.make_clone()
         self.play(names)

@@ -1,4 +1,4 @@
-"""The product's settings with test-cost password hashing; used by the suite and by the processes it starts."""
+"""The product's settings with test-cost password hashing, for the suite and the processes it starts."""
 
 from __future__ import annotations
 
