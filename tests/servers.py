@@ -53,13 +53,21 @@ def make_folder() -> Path:
     return folder
 
 
+def is_running(pid: int) -> bool:
+    """Whether the process is there and not merely waiting for a parent that never asks for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def sweep() -> None:
     """Stop and remove what suites left behind that were killed before they could."""
     for folder in {FOLDER.parent, Path(tempfile.gettempdir())}:
         for left in folder.glob("ccp-test-*"):
             with suppress(OSError, ValueError):
                 pid = int((left / "pid").read_text())
-                if not Path(f"/proc/{pid}").exists():
+                if not is_running(pid):
                     for state in (left / "main", left / "crash"):
                         if state.is_dir():
                             EmbeddedServers(state).stop()
