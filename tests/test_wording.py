@@ -1,0 +1,205 @@
+"""The words of pages and mails: none that blame, buttons saying what they do, mails whole, all translatable."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+PAGES = sorted(TEMPLATES.rglob("*.html"))
+MAILS = sorted(TEMPLATES.glob("*/mail/*.txt"))
+ALL = sorted([*PAGES, *TEMPLATES.rglob("*.txt")])
+
+BANNED = re.compile(r"\b(please|invalid|oops|irreversible|forbidden|illegal)\b", re.IGNORECASE)
+VERBS = {
+    "Add", "Answer", "Approve", "Ask", "Assign", "Call", "Cancel", "Change", "Check", "Choose",
+    "Close", "Confirm", "Continue", "Delete", "Download", "End", "Export", "Find", "Get", "Give",
+    "Go", "Keep", "Mark", "Open", "Pause", "Pay", "Place", "Preview", "Read", "Record", "Refuse",
+    "Release", "Remove", "Reply", "Request", "Retry", "Return", "Save", "Search", "See", "Send",
+    "Set", "Show", "Sign", "Stay", "Tell", "Try", "Withdraw", "Write",
+}  # fmt: skip
+LAW = "The law can require us to keep or hand over more than this page shows, and can forbid us to say so."
+LONGEST_SENTENCE = 20
+
+COMMENTS = re.compile(r"\{#.*?#\}|\{% comment %\}.*?\{% endcomment %\}|<!--.*?-->", re.DOTALL)
+BLOCKS = re.compile(r"\{% blocktrans(?:late)?\b.*?%\}(.*?)\{% endblocktrans(?:late)? %\}", re.DOTALL)
+SHORT = re.compile(r"""\{% trans(?:late)? (?:"([^"]*)"|'([^']*)')[^%]*%\}""")
+TAGS = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+ELEMENTS = re.compile(r"<[^>]*>")
+BUTTONS = re.compile(r"<button\b[^>]*>(.*?)</button>|<a class=\"btn\b[^>]*>(.*?)</a>", re.DOTALL)
+ATTRIBUTES = re.compile(r"\b(?:alt|aria-label|title|placeholder|data-label|data-news)=(\"[^\"]*\"|'[^']*')")
+UNTRANSLATED_NAMES = {"ChicagoCloud"}
+
+
+def source(path: Path) -> str:
+    """Return a template without its comments."""
+    return COMMENTS.sub("", path.read_text())
+
+
+def strings(text: str) -> list[str]:
+    """Return every translatable string: plural forms apart, variables as one word, elements out."""
+    blocks = [part for found in BLOCKS.findall(text) for part in re.split(r"\{% plural %\}", found)]
+    short = [double or single for double, single in SHORT.findall(BLOCKS.sub("", text))]
+    return [" ".join(ELEMENTS.sub("", TAGS.sub("X", part)).split()) for part in blocks + short]
+
+
+def first_words(text: str) -> list[str]:
+    """Return the first word of each form of each label of a button, or of a link that looks like one."""
+    labels = [one or other for one, other in BUTTONS.findall(text)]
+    return [
+        (string.split() or [""])[0]
+        for label in labels
+        for string in (strings(label) or [ELEMENTS.sub("", label)])
+    ]
+
+
+def untranslatable(text: str) -> list[str]:
+    """Return the words a reader sees that no translator would."""
+    shown = ELEMENTS.sub(" ", TAGS.sub(" ", SHORT.sub(" ", BLOCKS.sub(" ", text))))
+    seen = re.findall(r"[A-Za-z]{2,}", shown.replace("Subject:", ""))
+    for value in ATTRIBUTES.findall(text):
+        seen += re.findall(r"[A-Za-z]{2,}", TAGS.sub(" ", value))
+    return [word for word in re.findall(r"[A-Za-z]{2,}", " ".join(seen)) if word not in UNTRANSLATED_NAMES]
+
+
+def long_sentences(text: str) -> list[str]:
+    """Return sentences of more than twenty words, but for the constant one, which is fixed elsewhere."""
+    sentences = [
+        part for string in strings(text) if string != LAW for part in re.split(r"(?<=[.:;?!])\s", string)
+    ]
+    return [sentence for sentence in sentences if len(sentence.split()) > LONGEST_SENTENCE]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(TEMPLATES))
+
+
+def test_there_is_something_to_read():
+    assert len(PAGES) > 30
+    assert len(MAILS) >= 7
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+def test_no_banned_word(path):
+    assert BANNED.findall(source(path)) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_button_starts_with_a_verb(path):
+    assert [word for word in first_words(source(path)) if word not in VERBS] == []
+
+
+# The staff's screens follow Django's admin and its own translations.
+@pytest.mark.parametrize("path", [path for path in ALL if TEMPLATES / "admin" not in path.parents], ids=name)
+def test_every_visible_word_is_translatable(path):
+    assert untranslatable(source(path)) == []
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if TEMPLATES / "admin" not in path.parents], ids=name)
+def test_sentences_are_short(path):
+    assert long_sentences(source(path)) == []
+
+
+def test_the_checks_catch_what_they_are_for():
+    assert BANNED.findall("<p>Oops! Please try again</p>") == ["Oops", "Please"]
+    assert BANNED.findall(LAW) == []
+    assert first_words('<button class="btn">{% translate "Submission" %}</button>') == ["Submission"]
+    assert first_words('<a class="btn btn-quiet" href="/">OK then</a>') == ["OK"]
+    assert untranslatable("<h1>{% translate 'Overview' %} glued</h1>") == ["glued"]
+    assert untranslatable('<td data-label="Records">{{ n }}</td>') == ["Records"]
+    assert untranslatable("{% blocktranslate %}All of this{% endblocktranslate %}") == []
+    assert long_sentences('{% translate "' + "word " * 21 + '" %}') != []
+
+
+@pytest.mark.parametrize("page", ["delete_start", "delete_check", "delete_status", "delete_cancel", "closed"])
+def test_the_constant_sentence_stands_for_everyone(page):
+    text = source(TEMPLATES / "retention" / f"{page}.html")
+
+    before, found, _ = text.partition('{% include "partials/law.html" %}')
+    assert found
+    # Outside every condition: as many are closed before it as were opened.
+    assert len(re.findall(r"\{% (?:if|for)\b", before)) == len(re.findall(r"\{% end(?:if|for) %\}", before))
+    assert LAW in source(TEMPLATES / "partials" / "law.html")
+
+
+def test_an_unfinished_deletion_reads_as_it_must():
+    exactly = (
+        "Your deletion is not finished. Some data stays for now. "
+        "We look at this at least every 90 days and write to you when it is finished."
+    )
+    assert exactly in strings(source(TEMPLATES / "retention" / "delete_status.html"))
+    assert exactly in strings(source(TEMPLATES / "retention" / "mail" / "not_finished.txt"))
+
+
+NOON = datetime(2026, 12, 22, 18, 0, tzinfo=UTC)
+SAMPLE = {
+    "reference": "DEL-7F3K-22",
+    "code": "7KQM-22XP",
+    "origin": "https://portal.example.com",
+    "contact_email": "privacy@chicagocloud.example",
+    "days": 7,
+    "rows": 18204,
+    "kept": [SimpleNamespace(label="Invoices", until=date(2033, 12, 31))],
+    "backups_end": date(2027, 1, 29),
+    "cancel_path": "/delete/DEL-7F3K-22/cancel/",
+    "status_path": "/delete/DEL-7F3K-22/",
+    "find_path": "/delete/find/",
+    "reset_path": "/accounts/password/reset/",
+    "reset_url": "https://portal.example.com/accounts/password/reset/key/1-a/",
+}
+for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "changed"):
+    SAMPLE[f"{moment}_at"] = NOON
+SAMPLE["answer_by"] = NOON
+
+
+def missing_parts(text: str) -> list[str]:
+    """Return which of the parts that every mail must have are not in `text`."""
+    subject, _, body = text.partition("\n")
+    parts = {
+        "subject": subject.startswith("Subject: ") and len(subject) > len("Subject: "),
+        "reference": SAMPLE["reference"] in body,
+        "when, with its place": "22 December 2026, 12:00 (Chicago)" in body,
+        "what you can do now": "https://portal.example.com/" in body,
+        "what happens next": re.search(
+            r"\b([Ff]rom|[Bb]y|at least every|need do nothing|now or later)\b", body
+        ),
+        "if this was not you": "If this was not you" in body,
+        "a person to write to": SAMPLE["contact_email"] in body,
+        "at most 120 words": len(text.split()) <= 120,
+    }
+    return [part for part, there in parts.items() if not there]
+
+
+@pytest.mark.parametrize("path", MAILS, ids=name)
+def test_every_mail_has_its_parts_and_is_short(path):
+    with timezone.override("America/Chicago"):
+        text = render_to_string(name(path), SAMPLE)
+
+    assert missing_parts(text.lstrip()) == []
+    assert "<" not in text
+    assert "&" not in text
+
+
+@pytest.mark.parametrize("path", MAILS, ids=name)
+def test_a_subject_names_no_person(path):
+    subject = next(line for line in source(path).splitlines() if "Subject:" in line)
+
+    assert set(re.findall(r"\{\{ *(\w+)", subject)) <= {"reference", "days"}
+
+
+def test_a_mail_without_a_part_or_too_long_is_caught():
+    text = (
+        "Subject: Something\n\nReference: DEL-7F3K-22\nFrom 22 December 2026, 12:00 (Chicago)\nhttps://portal.example.com/\n"
+        "If this was not you, write to privacy@chicagocloud.example"
+    )
+
+    assert missing_parts(text) == []
+    assert missing_parts(text + " word" * 120) == ["at most 120 words"]
+    assert missing_parts(text.replace("(Chicago)", "")) == ["when, with its place"]
+    assert missing_parts(text.replace("If this was not you, ", "")) == ["if this was not you"]
