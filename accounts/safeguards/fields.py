@@ -112,7 +112,8 @@ class SealedField(models.Field):  # type: ignore[type-arg]
         return Sealed(box)
 
     def get_lookup(self, lookup_name: str) -> Any:
-        return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
+        # "exact" is what `field=None` asks for; with any other value `get_prep_value` refuses.
+        return super().get_lookup(lookup_name) if lookup_name in {"isnull", "exact"} else None
 
     def get_transform(self, lookup_name: str) -> Any:
         raise FieldError(f"{self.model._meta.label}.{self.name} is sealed; only isnull can be asked.")

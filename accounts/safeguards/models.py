@@ -77,6 +77,8 @@ class OutboxMessage(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=80, blank=True)
     ended_at = models.DateTimeField(null=True)
+    # The transaction that ended it, set by its trigger: the key goes in a later one only.
+    ended_xid = models.BigIntegerField(null=True, editable=False)
 
     objects = OutboxQuerySet.as_manager()
 

@@ -1,0 +1,14 @@
+"""The walls of ledger, outbox and destruction orders, in plain SQL beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """Triggers, grants and checks that hold whoever writes."""
+
+    dependencies = [("safeguards", "0001_initial")]
+    operations = [migrations.RunSQL(Path(__file__).with_suffix(".sql").read_text(), migrations.RunSQL.noop)]

@@ -1,0 +1,33 @@
+"""System checks: every governed table of the data map has its guard in a migration (and in the database, with --database)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, register
+
+from retention import guards
+
+
+@register("guards")
+def check_guards_in_migrations(app_configs: Iterable[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error per governed table that no migration guards."""
+    return [
+        Error(what, hint="Freeze what `manage.py print_guards` prints in a new migration.", id="retention.E001")
+        for what in guards.map_against_files()
+    ]
+
+
+@register("guards", "database")
+def check_guards_in_database(
+    app_configs: Iterable[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return an error per guard that differs in the databases; asked for by `check --database default`."""
+    if not databases:
+        return []
+    return [
+        Error(f"{difference.database}: {difference.what}", hint="Find out who changed it before anything is purged.", id="retention.E002")
+        for difference in guards.differences()
+    ]

@@ -1,0 +1,262 @@
+"""Compares the guards in the databases with what the code expects; a difference stops the purge.
+
+What is expected: the triggers and functions of the SQL files beside the migrations (later files override earlier
+ones), six triggers for every governed table of the data map, and what the runtime role may do. The owner switching a
+guard off cannot be refused by the database: it is reported here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from accounts import datamap
+from accounts.keys.routing import ALIAS as KEYS
+
+ROOMS = Path(__file__).resolve().parent.parent
+FILES = {
+    DEFAULT_DB_ALIAS: ("accounts/safeguards/migrations", "retention/migrations"),
+    KEYS: ("accounts/keys/migrations",),
+}
+RUNTIME = "portal_runtime"
+MOVING = "SELECT, INSERT, UPDATE, DELETE"
+# What the runtime role may do where it is less than everything; changing named columns is checked beside it.
+NARROWER = {
+    DEFAULT_DB_ALIAS: {
+        "accounts_account": "SELECT, INSERT, UPDATE",
+        "account_emailaddress": "SELECT",
+        "account_emailconfirmation": "SELECT",
+        "django_admin_log": "SELECT",
+        "django_migrations": "SELECT",
+        "retention_deletionrequest": "SELECT, INSERT, UPDATE",
+        "retention_dispute": "SELECT, INSERT, UPDATE",
+        "retention_erasure": "SELECT, INSERT, UPDATE",
+        "retention_hold": "SELECT, INSERT",
+        "retention_holdrelease": "SELECT, INSERT",
+        "retention_keptversion": "",
+        "retention_limit": "SELECT",
+        "retention_purgeswitch": "SELECT, INSERT",
+        "retention_told_hold": "SELECT",
+        "safeguards_destructionorder": "SELECT, INSERT",
+        "safeguards_destructionsecret": "",
+        "safeguards_ledgerentry": "SELECT, INSERT",
+        "safeguards_outboxmessage": "SELECT, INSERT, UPDATE",
+    },
+    KEYS: {
+        "django_migrations": "SELECT",
+        "keys_datakey": "SELECT, INSERT",
+        "keys_destructionsecret": "",
+        "keys_keywrap": "SELECT, INSERT",
+    },
+}
+COLUMNS = {
+    "retention_hold": {"told_at", "told_by", "told_how", "review_by", "released_at", "released_by"},
+    "retention_holdrelease": {"approved_by", "approved_at"},
+    "safeguards_destructionorder": {"done_at"},
+}
+FUNCTION = re.compile(
+    r"CREATE (?:OR REPLACE )?FUNCTION public\.(\w+)\((.*?)\$guard\$(.*?)\$guard\$", re.DOTALL | re.IGNORECASE
+)
+TRIGGER = re.compile(r"^CREATE TRIGGER (\w+) .*? ON (?:public\.)?(\w+).*?;", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as the code expects; `what` names objects of the database only."""
+
+    database: str
+    what: str
+
+
+def differences() -> list[Difference]:
+    """Return every difference between both databases and the code; an unreachable database raises its error."""
+    found = [Difference(KEYS, what) for what in _compare(KEYS)]
+    found += [Difference(DEFAULT_DB_ALIAS, what) for what in _compare(DEFAULT_DB_ALIAS)]
+    return found + [Difference("code", what) for what in map_against_files()]
+
+
+def governed_triggers(table: str, category: str, moment: str) -> dict[str, str]:
+    """Return the six trigger statements of a governed table, by trigger name."""
+    each = "FOR EACH STATEMENT EXECUTE FUNCTION"
+    return {
+        "z_guard_delete": f"AFTER DELETE ON public.{table} REFERENCING OLD TABLE AS gone "
+        f"{each} guard_delete('{category}', '{moment}')",
+        "z_guard_update": f"AFTER UPDATE ON public.{table} REFERENCING OLD TABLE AS was "
+        f"{each} guard_update('{category}', '{moment}')",
+        "z_guard_insert": f"AFTER INSERT ON public.{table} REFERENCING NEW TABLE AS fresh "
+        f"{each} guard_insert('{category}')",
+        "z_guard_move": f"BEFORE UPDATE OF account_id ON public.{table} FOR EACH ROW "
+        "WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) "
+        "EXECUTE FUNCTION guard_move()",
+        "z_guard_truncate": f"BEFORE TRUNCATE ON public.{table} {each} guard_truncate()",
+    }
+
+
+def governed_sql() -> str:
+    """Return the SQL that guards every governed table of the data map, for a new migration to freeze."""
+    lines: list[str] = []
+    for model, entry in sorted(datamap.governed().items(), key=lambda item: item[0]._meta.db_table):
+        table = model._meta.db_table
+        for name, rest in governed_triggers(table, entry.category.value, datamap.time_column(model)).items():
+            lines.append(f"CREATE TRIGGER {name} {rest};")
+            lines.append(f"ALTER TABLE public.{table} ENABLE ALWAYS TRIGGER {name};")
+    return "\n".join(lines) + "\n"
+
+
+def left_over_sql() -> str:
+    """Return the part of `guard_erasure_update` that looks for rows of each governed table."""
+    parts = [
+        f"        (SELECT '{model._meta.db_table}' AS tab FROM public.{model._meta.db_table} t\n"
+        f"          WHERE e.category = '{entry.category.value}' AND t.account_id = e.account_id LIMIT 1)"
+        for model, entry in sorted(datamap.governed().items(), key=lambda item: item[0]._meta.db_table)
+    ]
+    return "\n        UNION ALL\n".join(parts)
+
+
+def _statements(alias: str) -> str:
+    files = [file for folder in FILES[alias] for file in sorted((ROOMS / folder).glob("*.sql"))]
+    return "\n".join(file.read_text() for file in files)
+
+
+def expected_functions(alias: str) -> dict[str, tuple[str, bool]]:
+    """Return per function its body and whether it runs as its owner, later files overriding earlier ones."""
+    return {
+        match[1]: (" ".join(match[3].split()), "SECURITY DEFINER" in match[2])
+        for match in FUNCTION.finditer(_statements(alias))
+    }
+
+
+def expected_triggers(alias: str) -> dict[tuple[str, str], str]:
+    """Return per (table, trigger) the normalised statement that made it."""
+    return {
+        (match[2], match[1]): _normalised(match[0].rstrip(";")) for match in TRIGGER.finditer(_statements(alias))
+    }
+
+
+def _normalised(statement: str) -> str:
+    return " ".join(statement.split()).replace("public.", "")
+
+
+def map_against_files() -> list[str]:
+    """Return every governed table that the SQL files of the migrations do not guard as the data map asks."""
+    known = expected_triggers(DEFAULT_DB_ALIAS)
+    found = []
+    for model, entry in datamap.governed().items():
+        table = model._meta.db_table
+        for name, rest in governed_triggers(table, entry.category.value, datamap.time_column(model)).items():
+            if known.get((table, name)) != _normalised(f"CREATE TRIGGER {name} {rest}"):
+                found.append(f"trigger {name} on {table} is in no migration (manage.py print_guards prints it)")
+    body = expected_functions(DEFAULT_DB_ALIAS)["guard_erasure_update"][0]
+    found += [
+        f"guard_erasure_update does not count {model._meta.db_table}"
+        for model, entry in datamap.governed().items()
+        if f"FROM public.{model._meta.db_table} t WHERE e.category = '{entry.category.value}'" not in body
+    ]
+    return found
+
+
+def _compare(alias: str) -> list[str]:
+    return [*_compare_triggers(alias), *_compare_functions(alias), *_compare_grants(alias), *_compare_tables(alias)]
+
+
+def _rows(alias: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()
+
+
+def _compare_triggers(alias: str) -> list[str]:
+    rows = _rows(
+        alias,
+        """SELECT c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) FROM pg_trigger t
+             JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE NOT t.tgisinternal AND n.nspname = 'public'""",
+    )
+    there = {(table, name): (enabled, _normalised(text)) for table, name, enabled, text in rows}
+    expected = expected_triggers(alias)
+    found = [f"trigger {name} on {table} is not expected" for table, name in sorted(there.keys() - expected.keys())]
+    for (table, name), text in sorted(expected.items()):
+        if (table, name) not in there:
+            found.append(f"trigger {name} on {table} is missing")
+        elif there[table, name][0] not in ("A", b"A"):
+            found.append(f"trigger {name} on {table} is switched off")
+        elif there[table, name][1] != text:
+            found.append(f"trigger {name} on {table} is another one")
+    return found
+
+
+def _compare_functions(alias: str) -> list[str]:
+    rows = _rows(
+        alias,
+        """SELECT p.proname, p.prosrc, p.prosecdef, p.provolatile, p.proconfig, r.rolname
+             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles r ON r.oid = p.proowner
+            WHERE n.nspname = 'public'""",
+    )
+    there = {name: rest for name, *rest in rows}
+    expected = expected_functions(alias)
+    found = [f"function {name} is not expected" for name in sorted(there.keys() - expected.keys())]
+    for name, (body, definer) in sorted(expected.items()):
+        if name not in there:
+            found.append(f"function {name} is missing")
+            continue
+        source, secdef, volatile, config, owner = there[name]
+        as_made = " ".join(source.split()) == body and secdef == definer and volatile in ("v", b"v")
+        if not as_made or config != ["search_path=pg_catalog, pg_temp"] or owner == RUNTIME:
+            found.append(f"function {name} is another one")
+    return found
+
+
+def _compare_grants(alias: str) -> list[str]:
+    rows = _rows(
+        alias,
+        """SELECT c.relname, array_to_string(ARRAY(
+                    SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+                     WHERE has_table_privilege(%s, c.oid, p)), ', '),
+                  ARRAY(SELECT a.attname::text FROM pg_attribute a
+                         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                           AND has_column_privilege(%s, c.oid, a.attnum, 'UPDATE')),
+                  pg_get_userbyid(c.relowner)
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = 'public' AND c.relkind IN ('r', 'v', 'p', 'm', 'f')""",
+        RUNTIME,
+        RUNTIME,
+    )
+    found = []
+    narrower = NARROWER[alias]
+    usual = MOVING if alias == DEFAULT_DB_ALIAS else "SELECT, INSERT"
+    for table, privileges, columns, owner in rows:
+        if privileges != narrower.get(table, usual):
+            found.append(f"the runtime role may {privileges or 'nothing'} on {table}")
+        elif "UPDATE" not in privileges and set(columns) != COLUMNS.get(table, set()):
+            found.append(f"the runtime role may change other columns of {table}")
+        if owner == RUNTIME:
+            found.append(f"the runtime role owns {table}")
+    [(powers,)] = _rows(
+        alias,
+        """SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication
+               OR has_schema_privilege(rolname, 'public', 'CREATE')
+               OR has_database_privilege(rolname, current_database(), 'TEMP')
+               OR has_database_privilege(rolname, current_database(), 'CREATE')
+             FROM pg_roles WHERE rolname = %s""",
+        RUNTIME,
+    ) or [(True,)]
+    return [*found, "the runtime role has powers it must not have"] if powers else found
+
+
+def _compare_tables(alias: str) -> list[str]:
+    rows = _rows(
+        alias,
+        """SELECT c.relname, c.relrowsecurity, c.relkind,
+                  EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v')""",
+    )
+    return [
+        f"table {table} has row security, rules or partitions"
+        for table, secured, kind, ruled in rows
+        if secured or ruled or kind in ("p", b"p")
+    ]

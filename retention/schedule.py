@@ -1,0 +1,139 @@
+"""The schedule: the policy as data that reads like the policy (P22, P23, P27, P28).
+
+Per category: what happens while the account is active, what happens after closing, and why. Calendar days and business
+days are different units; "law", "norm" and "choice" are told apart. A number appears once, here. An operator overrides
+one by name in the setting SCHEDULE_OVERRIDES, with a reason; counsel decides.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from accounts.datamap import Category
+from accounts.safeguards.calendar import end_of_year
+
+
+class Basis(StrEnum):
+    """Where a number comes from."""
+
+    LAW = "law"
+    NORM = "norm"
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of the schedule, with its unit, basis and source."""
+
+    value: int
+    unit: str
+    basis: Basis
+    source: str
+
+
+NUMBERS = {
+    "grace": Number(30, "calendar days", Basis.CHOICE, "published practice: 30 days"),
+    "access": Number(90, "calendar days", Basis.CHOICE, "published practice: 90 days of sign-in history"),
+    "invoices": Number(7, "years", Basis.CHOICE, "the general federal rule is three years (IRS Topic 305); longest related rule seven"),
+    "pause": Number(14, "calendar days", Basis.CHOICE, "clauses.md, P26: a staff pause at most"),
+    "provisional": Number(10, "business days", Basis.CHOICE, "time to verify a letter; a forged one must not block for good"),
+    "preservation": Number(90, "calendar days", Basis.LAW, "18 USC 2703(f)(2)"),
+    "review": Number(90, "calendar days", Basis.CHOICE, "silence.md, S4: looked at least every 90 days"),
+    "cool_off": Number(24, "hours", Basis.CHOICE, "time for the alarm on a release without its ledger entry"),
+    "not_finished": Number(24, "hours", Basis.CHOICE, "silence.md, S6"),
+    "code": Number(24, "months", Basis.CHOICE, "11 CCR 7101: records of requests, 24 months"),
+    "verify": Number(60, "seconds", Basis.CHOICE, "counting right away revisits every dead row"),
+    "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
+}
+DAY = dt.timedelta(days=1)
+SECONDS = {"calendar days": 86_400, "business days": 86_400, "hours": 3_600, "seconds": 1}
+# Everything that follows the grace period scales with it, so that a trial of two minutes behaves like production.
+SCALED = {"grace", "pause", "provisional", "review", "cool_off", "not_finished", "verify", "removed"}
+
+
+def number(name: str) -> int:
+    """Return a number of the schedule, with the operator's override; raise ImproperlyConfigured for an override without reason."""
+    override = settings.SCHEDULE_OVERRIDES.get(name)
+    if override is None:
+        return NUMBERS[name].value
+    value, reason = override
+    if not isinstance(value, int) or not 0 < value < 10_000 or not str(reason).strip():
+        raise ImproperlyConfigured(f"SCHEDULE_OVERRIDES[{name!r}] needs a number from 1 to 9999 and a reason.")
+    return value
+
+
+def scale() -> float:
+    """Return how this set-up's grace period compares with the schedule's."""
+    return float(settings.GRACE_SECONDS) / (NUMBERS["grace"].value * 86_400)
+
+
+def span(name: str) -> dt.timedelta:
+    """Return a length of time of the schedule, scaled where it follows the grace period."""
+    if name == "grace":
+        return dt.timedelta(seconds=settings.GRACE_SECONDS)
+    length = dt.timedelta(seconds=number(name) * SECONDS[NUMBERS[name].unit])
+    return length * scale() if name in SCALED else length
+
+
+def limits() -> dict[str, int]:
+    """Return what the triggers go by, in seconds; written to the database by the owner role."""
+    return {name: max(1, int(span(name).total_seconds())) for name in ("grace", "pause", "cool_off")}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What happens to one category. `rolling`: expires while active; `keeps`: kept longer than the grace period."""
+
+    category: Category
+    rolling: str = ""
+    keeps: str = ""
+    reason: Any = ""
+
+
+RULES = {
+    rule.category: rule
+    for rule in (
+        Rule(Category.IDENTITY),
+        Rule(Category.CONTACT),
+        Rule(Category.CREDENTIALS),
+        Rule(Category.BILLING),
+        Rule(Category.INVOICES, keeps="invoices", reason=_("so that we can answer tax authorities")),
+        Rule(Category.SERVICES),
+        Rule(Category.NETWORK),
+        Rule(Category.ORDERS),
+        Rule(Category.ACCESS, rolling="access"),
+        Rule(Category.ANALYTICS),
+        Rule(Category.SUPPORT),
+        Rule(Category.CORRESPONDENCE),
+        Rule(Category.CONSENT),
+        Rule(Category.NOTICES),
+        Rule(Category.BUSINESS),
+        Rule(Category.CONFIDENTIAL),
+    )
+}
+
+# What an unsatisfied agreement and a payment dispute cover: what is needed to settle them, nothing else (P25, P26).
+AGREEMENT_COVERS = (Category.IDENTITY, Category.CONTACT, Category.BILLING, Category.INVOICES, Category.SERVICES)
+DISPUTE_COVERS = (*AGREEMENT_COVERS, Category.ACCESS)
+
+
+def cutoffs(at: dt.datetime) -> dict[str, dt.datetime]:
+    """Return per category with a rolling expiry the earliest time that is still kept at `at` (silence.md, S7)."""
+    return {rule.category.value: at - span(rule.rolling) for rule in RULES.values() if rule.rolling}
+
+
+def kept_until(category: str, newest: dt.datetime | None, due_at: dt.datetime) -> dt.datetime:
+    """Return when a category ends: with the grace period, or years after its newest row, at the end of that year."""
+    rule = RULES[Category(category)]
+    if not rule.keeps or newest is None:
+        return due_at
+    years = number(rule.keeps)
+    last = end_of_year(dt.date(newest.year + years, 1, 1))
+    return max(due_at, dt.datetime.combine(last + DAY, dt.time(), tzinfo=dt.UTC))
