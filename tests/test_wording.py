@@ -1,4 +1,4 @@
-"""The words of pages and mails: none that blame, buttons saying what they do, mails whole, all translatable."""
+"""The words of pages and mails: none that blame, buttons that act, mails whole, no word untranslatable."""
 
 from __future__ import annotations
 
@@ -117,9 +117,11 @@ def test_the_checks_catch_what_they_are_for():
     assert long_sentences('{% translate "' + "word " * 21 + '" %}') != []
 
 
-@pytest.mark.parametrize("page", ["delete_start", "delete_check", "delete_status", "delete_cancel", "closed"])
-def test_the_constant_sentence_stands_for_everyone(page):
-    text = source(TEMPLATES / "retention" / f"{page}.html")
+@pytest.mark.parametrize(
+    "shown", ["delete_start", "delete_check", "delete_status", "delete_cancel", "closed"]
+)
+def test_the_constant_sentence_stands_for_everyone(shown):
+    text = source(TEMPLATES / "retention" / f"{shown}.html")
 
     before, found, _ = text.partition('{% include "partials/law.html" %}')
     assert found

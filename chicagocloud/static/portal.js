@@ -13,7 +13,7 @@
 
   function look() {
     if (document.hidden) { wait(); return; }
-    fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } })
+    fetch(location.href, { cache: "no-store", credentials: "same-origin", headers: { Accept: "text/html" } })
       .then(function (answer) { return answer.ok ? answer.text() : ""; })
       .then(function (text) {
         var page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-live]");
