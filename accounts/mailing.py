@@ -25,7 +25,12 @@ Template = str
 
 def render(template: Template, context: Mapping[str, Any]) -> tuple[str, str]:
     """Return (subject, text) of a mail template such as `retention/mail/received.txt`."""
-    text = render_to_string(template, {"origin": settings.PORTAL_ORIGIN, "trial": settings.TRIAL, **context})
+    always = {
+        "origin": settings.PORTAL_ORIGIN,
+        "contact_email": settings.DEFAULT_FROM_EMAIL,
+        "trial": settings.TRIAL,
+    }
+    text = render_to_string(template, {**always, **context})
     subject, _, body = text.lstrip().partition("\n")
     return subject.removeprefix("Subject:").strip(), body.strip() + "\n"
 

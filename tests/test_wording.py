@@ -155,7 +155,7 @@ SAMPLE = {
     "reset_path": "/accounts/password/reset/",
     "reset_url": "https://portal.example.com/accounts/password/reset/key/1-a/",
 }
-for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "changed"):
+for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "changed", "answered"):
     SAMPLE[f"{moment}_at"] = NOON
 SAMPLE["answer_by"] = NOON
 
