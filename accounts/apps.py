@@ -13,5 +13,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks, outbox handlers and what follows a migration."""
-        from accounts import declared, mailing  # noqa: F401
+        from accounts import declared, mailing, recording  # noqa: F401
         from accounts.datamap import checks  # noqa: F401

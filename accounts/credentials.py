@@ -1,0 +1,103 @@
+"""Passwords: changed by one act, reset by a link that is mailed to the stored address only (CVE-2019-19844).
+
+A change ends every other session, is noted in the sign-in history and the ledger, and is told by mail, all
+in one transaction. The reset link is not kept with the mails the customer and staff can read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import uuid4
+
+from allauth.account.forms import default_token_generator
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import mailing, recording
+from accounts.keys.identifiers import reference
+from accounts.keys.keyring import keyring
+from accounts.models import AccessEvent, SignInIdentifier, User
+from accounts.safeguards import ledger, outbox
+from accounts.sessions import end_sessions
+
+
+def change_password(
+    user: User, password: str, *, request: HttpRequest | None = None, at: dt.datetime | None = None
+) -> None:
+    """Set the password, end the user's other sessions and tell by mail.
+
+    The session of `request` goes on when it is the user's own: the caller renews its key.
+    """
+    at = at or timezone.now()
+    with keyring(), transaction.atomic():
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        ended = end_sessions(user=user.pk, keep=_session_of(user, request))
+        if request is not None:
+            recording.note_request(user, AccessEvent.Kind.PASSWORD, request)
+        entry = ledger.record(
+            user.actor, "password.changed", user.account_id or user.pk, sessions=ended, at=at
+        )
+        _post(
+            user,
+            f"password:{entry.pk}:changed",
+            "accounts/mail/password_changed.txt",
+            {
+                "reference": reference("SEC"),
+                "changed_at": at,
+                "reset_path": reverse("account_reset_password"),
+            },
+            store=True,
+            at=at,
+        )
+
+
+def send_reset_link(user: User, at: dt.datetime | None = None) -> None:
+    """Mail a link that sets a new password once, to the address that is stored for signing in."""
+    at = at or timezone.now()
+    token = default_token_generator.make_token(user)
+    path = reverse("account_reset_password_from_key", kwargs={"uidb36": user.pk.hex, "key": token})
+    context = {
+        "reference": reference("SEC"),
+        "reset_url": f"{settings.PORTAL_ORIGIN}{path}",
+        "asked_at": at,
+        "ends_at": at + dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
+    }
+    with keyring(), transaction.atomic():
+        _post(
+            user, f"password:{uuid4()}:reset", "accounts/mail/password_reset.txt", context, store=False, at=at
+        )
+
+
+def stored_address(user: User) -> str | None:
+    """Return the e-mail address the user signs in with, or None."""
+    found = SignInIdentifier.objects.filter(
+        user=user, kind=SignInIdentifier.Kind.EMAIL, signs_in=True
+    ).first()
+    return str(found.value) if found else None
+
+
+def _post(
+    user: User, event: str, template: str, context: dict[str, Any], *, store: bool, at: dt.datetime
+) -> None:
+    to = stored_address(user)
+    if to is None:
+        return
+    context = {"contact_email": settings.DEFAULT_FROM_EMAIL, **context}
+    if user.account is not None:
+        mailing.mail(user.account, event, template, context, to=to, store=store, at=at)
+        return
+    # A member of staff has no account whose mails would be kept.
+    subject, body = mailing.render(template, context)
+    outbox.post("mail", event, {"to": to, "subject": subject, "body": body}, subject=user.pk, at=at)
+
+
+def _session_of(user: User, request: HttpRequest | None) -> str | None:
+    if request is None or getattr(request, "user", None) != user:
+        return None
+    key: str | None = request.session.session_key
+    return key

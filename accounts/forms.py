@@ -1,0 +1,67 @@
+"""The forms of the sign-in pages: what is typed is looked up and forgotten."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from allauth.account import forms as library
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from accounts import credentials
+from accounts.afterwards import after_answer
+from accounts.models import User
+from accounts.safeguards.finding import clean_email
+from accounts.signing_in import LONGEST, find, may_sign_in
+
+
+class SignInForm(library.LoginForm):  # type: ignore[misc]
+    """One field for e-mail address, user name or account number, and the password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"] = forms.CharField(
+            label=_("E-mail, user name or account number"),
+            max_length=LONGEST,
+            widget=forms.TextInput(
+                attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+            ),
+        )
+        self.fields["password"].widget.attrs.pop("placeholder", None)
+        self.order_fields(["login", "password"])
+
+    def user_credentials(self) -> dict[str, str]:
+        """Return what the backend checks; the library must not guess what kind of name was typed."""
+        return {"username": self.cleaned_data["login"], "password": self.cleaned_data["password"]}
+
+    def _login_with_password(
+        self, request: HttpRequest, redirect_url: str | None, credentials: dict[str, str]
+    ) -> HttpResponse:
+        # The library would keep the typed name in the session as a record of how the user signed in.
+        response: HttpResponse = super()._login_with_password(request, redirect_url, {})
+        return response
+
+
+class ResetForm(library.ResetPasswordForm):  # type: ignore[misc]
+    """Asks for an address; the answer is the same, and as fast, for an address nobody signs in with."""
+
+    users: list[User]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].widget.attrs.pop("placeholder", None)
+
+    def clean_email(self) -> str:
+        """Return the address and find who signs in with it; a look-alike is refused like any wrong one."""
+        email = clean_email(self.cleaned_data["email"])
+        user = find(email)
+        self.users = [user] if user is not None and may_sign_in(user) else []
+        return email
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """Mail a link to the stored address once the answer has gone out."""
+        for user in self.users:
+            after_answer(partial(credentials.send_reset_link, user))
+        return str(self.cleaned_data["email"])

@@ -1,0 +1,151 @@
+"""Paying invoices. A card number never comes near: a provider answers with a reference of its own.
+
+Paying locks the account, then the invoice: a second attempt finds it paid and changes nothing, and a purge
+that looks for unpaid invoices waits for the end of it. Customers pay their own account's invoices, until
+the account is erased.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from accounts.errors import NotActionable
+from accounts.keys.keyring import keyring
+from accounts.models import Account, Invoice, Payment, PaymentMethod, State, User
+from accounts.safeguards import ledger
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a provider answers: how it was paid, in words for the customer, and its own reference."""
+
+    method: str
+    reference: str | None
+
+
+class Provider(Protocol):
+    """Takes the money. `charge` must be repeatable: the invoice's id stands for one charge."""
+
+    pays_online: bool
+
+    def charge(self, invoice: Invoice, method: PaymentMethod | None, cents: int) -> Charge:
+        """Charge `cents` and return the provider's answer; raise NotActionable when it does not accept."""
+
+
+class NoProvider:
+    """Offers no payment here: the page says how to pay by bank transfer."""
+
+    pays_online = False
+
+    def charge(self, invoice: Invoice, method: PaymentMethod | None, cents: int) -> Charge:
+        """Refuse, naming the way."""
+        raise NotActionable(
+            f"Invoice {invoice.number} cannot be paid here. Pay by bank transfer: see its page."
+        )
+
+
+class TrialProvider:
+    """Accepts every payment at once, without money; for a trial only."""
+
+    pays_online = True
+
+    def __init__(self) -> None:
+        if not settings.TRIAL:
+            raise ImproperlyConfigured("PAYMENT_PROVIDER names the trial's, which takes no money.")
+
+    def charge(self, invoice: Invoice, method: PaymentMethod | None, cents: int) -> Charge:
+        """Accept."""
+        words = f"{method.brand} ending in {method.last_four}" if method else "Trial payment"
+        return Charge(words, f"trial_{invoice.number}")
+
+
+def provider() -> Provider:
+    """Return the provider that the setting PAYMENT_PROVIDER names."""
+    made: Provider = import_string(settings.PAYMENT_PROVIDER)()
+    return made
+
+
+def balance_cents(invoice: Invoice) -> int:
+    """Return what is still to pay, in cents: nothing for an invoice that is paid or void."""
+    if invoice.state != Invoice.State.ISSUED:
+        return 0
+    paid = sum(invoice.payments.values_list("amount_cents", flat=True))
+    return max(invoice.total_cents - paid, 0)
+
+
+def pay(
+    invoice_id: UUID, *, by: User, method_id: UUID | None = None, at: dt.datetime | None = None
+) -> Invoice:
+    """Pay the rest of an invoice of one's own account and return it; one that is paid already stays as it is.
+
+    Raises PermissionDenied for another account's invoice, NotActionable for one void or not payable here.
+    """
+    at = at or timezone.now()
+    with keyring(), _locked(invoice_id) as invoice:
+        if by.account_id is None or by.account_id != invoice.account_id:
+            raise PermissionDenied("Only the people of its account may pay an invoice.")
+        if invoice.state == Invoice.State.PAID:
+            return invoice
+        if invoice.state == Invoice.State.VOID:
+            raise NotActionable(f"Invoice {invoice.number} is void: there is nothing to pay.")
+        _settle(invoice, by, method_id, at)
+        return invoice
+
+
+@contextmanager
+def _locked(invoice_id: UUID) -> Iterator[Invoice]:
+    """Lock the account, then the invoice, in a transaction of its own."""
+    account_id = Invoice.objects.values_list("account_id", flat=True).get(pk=invoice_id)
+    with transaction.atomic(durable=True):
+        account = Account.objects.locked([account_id]).get()
+        if account.state == State.ERASED:
+            raise NotActionable(f"Account {account.number} is erased; its invoices are settled by hand.")
+        yield Invoice.objects.select_for_update().get(pk=invoice_id)
+
+
+def _settle(invoice: Invoice, by: User, method_id: UUID | None, at: dt.datetime) -> None:
+    method = None
+    if method_id is not None:
+        method = PaymentMethod.objects.filter(
+            pk=method_id, account_id=invoice.account_id, removed_at=None
+        ).first()
+        if method is None:
+            raise NotActionable("This payment method is not on file any more. Choose another one.")
+    cents = balance_cents(invoice)
+    payment = None
+    if cents:
+        charge = provider().charge(invoice, method, cents)
+        payment = Payment.objects.create(
+            account_id=invoice.account_id,
+            invoice=invoice,
+            amount_cents=cents,
+            method=charge.method,
+            reference=charge.reference,
+            paid_at=at,
+        )
+    _end(invoice, Invoice.State.PAID, at)
+    ledger.record(
+        by.actor,
+        "invoice.paid",
+        invoice.account_id,
+        invoice=invoice.pk,
+        payment=payment.pk if payment else None,
+        cents=cents,
+        at=at,
+    )
+
+
+def _end(invoice: Invoice, state: Invoice.State, at: dt.datetime) -> None:
+    invoice.state, invoice.settled_at = state, at
+    invoice.save(update_fields=["state", "settled_at"])

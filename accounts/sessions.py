@@ -1,0 +1,110 @@
+"""Browser sessions as rows that know their account, so that closing and the purge can end them.
+
+What a session holds is sealed with AES-256-GCM under a key of its own purpose, bound to the session's key:
+a value copied into another row does not open. A session that cannot be opened is an empty one, as with any
+altered cookie.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db import DatabaseError, IntegrityError, transaction
+
+from accounts.models import Session, User
+from accounts.safeguards.finding import derived_key
+
+NONCE = 12
+
+
+class SessionStore(DatabaseStore):
+    """Django's database store over `accounts.Session`; account and user follow who is signed in."""
+
+    @classmethod
+    def get_model_class(cls) -> type[Session]:
+        """Return the model whose rows the sessions are."""
+        return Session
+
+    def encode(self, session_dict: dict[str, Any]) -> str:
+        """Return the sealed text of a session."""
+        nonce = os.urandom(NONCE)
+        box = _cipher().encrypt(nonce, self.serializer().dumps(session_dict), self._bound_to())
+        return base64.b64encode(nonce + box).decode()
+
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
+        """Return what was sealed; an empty session when the text was altered or comes from another row."""
+        try:
+            raw = base64.b64decode(session_data, validate=True)
+            opened = _cipher().decrypt(raw[:NONCE], raw[NONCE:], self._bound_to())
+        except (InvalidTag, ValueError):
+            return {}
+        content: dict[str, Any] = self.serializer().loads(opened)
+        return content
+
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        """Return the row of this session, with the account and user that are signed in."""
+        row = Session(
+            session_key=self._get_or_create_session_key(),  # type: ignore[attr-defined]
+            session_data=self.encode(data),
+            expire_date=self.get_expiry_date(),
+        )
+        user_id = data.get(SESSION_KEY)
+        user = User.objects.filter(pk=user_id).only("account_id").first() if user_id else None
+        row.user = user.pk if user else None
+        row.account_id = user.account_id if user else None
+        return row
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the row; signing in makes a new one, because a row never moves to another subject."""
+        if self.session_key is None:
+            self.create()
+            return
+        content = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
+        row = self.create_model_instance(content)
+        try:
+            with transaction.atomic():
+                anew = must_create or self._gives_up_anonymous_row(row)
+                row.save(force_insert=anew, force_update=not anew)
+        except IntegrityError as error:
+            if must_create and "pkey" in str(error):
+                raise CreateError from None
+            raise
+        except DatabaseError:
+            if must_create:
+                raise
+            raise UpdateError from None
+
+    def _gives_up_anonymous_row(self, row: Session) -> bool:
+        if row.account_id is None:
+            return False
+        deleted, _per_model = Session.objects.filter(pk=row.pk, account=None).delete()
+        return bool(deleted)
+
+    def _bound_to(self) -> bytes:
+        return f"{Session._meta.db_table}.{self.session_key}".encode()
+
+
+def end_sessions(*, user: UUID | None = None, account: UUID | None = None, keep: str | None = None) -> int:
+    """End every session of a user or of all users of an account, but for the one with the key `keep`.
+
+    Runs in the caller's transaction; returns how many ended.
+    """
+    if (user is None) == (account is None):
+        raise TypeError("end_sessions ends the sessions of a user or of an account: name one of them.")
+    rows = Session.objects.filter(user=user) if user else Session.objects.filter(account=account)
+    if keep:
+        rows = rows.exclude(pk=keep)
+    ended, _per_model = rows.delete()
+    return ended
+
+
+def _cipher() -> AESGCM:
+    return AESGCM(derived_key("sessions"))

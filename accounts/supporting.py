@@ -1,0 +1,157 @@
+"""Support tickets: customers open them and write, staff answer (P9). A card number is refused before anything
+is kept.
+
+A closed account opens no new ticket but goes on writing in the ones it has, until sign-in ends. A message
+may bring the id its form was given: sent twice, it is kept once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import mailing, roles
+from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
+from accounts.keys.keyring import keyring
+from accounts.models import Account, State, Ticket, TicketMessage, User
+from accounts.safeguards import ledger
+from accounts.safeguards.cards import refuse_card_number
+
+Kind = Ticket.Kind
+
+
+def open_ticket(
+    account: Account,
+    *,
+    by: User,
+    subject: str,
+    body: str,
+    kind: Kind = Kind.SUPPORT,
+    submission: UUID | None = None,
+    at: dt.datetime | None = None,
+) -> Ticket:
+    """Open a ticket with its first message, in the caller's transaction if there is one, and return it.
+
+    Raises ValidationError for a card number, PermissionDenied for strangers, NotActionable when closed.
+    """
+    at = at or timezone.now()
+    _refuse_cards(subject, body)
+    if by.account_id != account.pk:
+        raise PermissionDenied("A ticket belongs to the account of whoever opens it.")
+    with keyring(), transaction.atomic():
+        known = _already_sent(submission, by)
+        if known is not None:
+            return known.ticket
+        account = Account.objects.locked([account.pk]).get()
+        if account.state != State.ACTIVE and kind != Kind.DELETION:
+            raise NotActionable(
+                f"Account {account.number} is closed: write in its deletion's ticket, or cancel that first."
+            )
+        ticket = Ticket.objects.create(account=account, kind=kind, subject=subject, created_at=at)
+        _write(ticket, by, body, submission, at)
+        ledger.record(by.actor, "ticket.opened", account.pk, ticket=ticket.pk, kind=kind.value, at=at)
+    return ticket
+
+
+def reply(
+    ticket_id: UUID, *, by: User, body: str, submission: UUID | None = None, at: dt.datetime | None = None
+) -> TicketMessage:
+    """Add a message of the customer or of staff and return it; of staff's the customer is told by mail.
+
+    Raises ValidationError for a card number, PermissionDenied for strangers, NotActionable when ended.
+    """
+    at = at or timezone.now()
+    _refuse_cards(body)
+    with keyring(), transaction.atomic():
+        known = _already_sent(submission, by)
+        if known is not None:
+            return known
+        ticket = _locked(ticket_id)
+        _refuse_strangers(ticket, by)
+        _refuse_ended(ticket, at)
+        message = _write(ticket, by, body, submission, at)
+        ticket.state = Ticket.State.ANSWERED if by.is_staff else Ticket.State.WAITING_FOR_STAFF
+        ticket.save(update_fields=["state"])
+        ledger.record(
+            by.actor, "ticket.answered", ticket.account_id, ticket=ticket.pk, message=message.pk, at=at
+        )
+        if by.is_staff:
+            _tell(ticket, message, at)
+    return message
+
+
+def close_ticket(ticket_id: UUID, *, by: User, at: dt.datetime | None = None) -> Ticket:
+    """End a conversation (staff who may answer it) and return it; one that is ended stays as it is."""
+    at = at or timezone.now()
+    with keyring(), transaction.atomic():
+        ticket = _locked(ticket_id)
+        if not roles.may(by, "accounts.reply_ticket"):
+            raise PermissionDenied("Only staff who answer tickets may end one.")
+        if ticket.kind == Kind.DELETION and ticket.account.state == State.CLOSED:
+            raise NotActionable(f"Ticket {ticket.reference} stays open: its deletion is not finished.")
+        if ticket.state != Ticket.State.CLOSED:
+            ticket.state = Ticket.State.CLOSED
+            ticket.save(update_fields=["state"])
+            ledger.record(by.actor, "ticket.closed", ticket.account_id, ticket=ticket.pk, at=at)
+    return ticket
+
+
+def _locked(ticket_id: UUID) -> Ticket:
+    account_id = Ticket.objects.values_list("account_id", flat=True).get(pk=ticket_id)
+    account = Account.objects.locked([account_id]).get()
+    ticket = Ticket.objects.select_for_update().get(pk=ticket_id)
+    ticket.account = account
+    return ticket
+
+
+def _refuse_strangers(ticket: Ticket, by: User) -> None:
+    allowed = roles.may(by, "accounts.reply_ticket") if by.is_staff else by.account_id == ticket.account_id
+    if not allowed:
+        raise PermissionDenied("Only the people of its account and support staff may write in a ticket.")
+
+
+def _refuse_ended(ticket: Ticket, at: dt.datetime) -> None:
+    if ticket.state == Ticket.State.CLOSED:
+        raise NotActionable(f"Ticket {ticket.reference} is closed. Open a new one if there is more to say.")
+    if not ticket.account.may_sign_in(at):
+        raise NotActionable(f"Account {ticket.account.number} reads no messages any more: sign-in has ended.")
+
+
+def _refuse_cards(*texts: str) -> None:
+    for text in texts:
+        refuse_card_number(text)
+
+
+def _already_sent(submission: UUID | None, by: User) -> TicketMessage | None:
+    if submission is None:
+        return None
+    message = TicketMessage.objects.select_related("ticket").filter(pk=submission).first()
+    if message is not None and message.author != by.pk:
+        raise NotActionable("This form was used already. Open the page again and send it once more.")
+    return message
+
+
+def _write(ticket: Ticket, by: User, body: str, submission: UUID | None, at: dt.datetime) -> TicketMessage:
+    message = TicketMessage(
+        id=submission or uuid7(),
+        account_id=ticket.account_id,
+        ticket=ticket,
+        author=by.pk,
+        is_from_staff=by.is_staff,
+        body=body,
+        created_at=at,
+    )
+    message.save(force_insert=True)
+    return message
+
+
+def _tell(ticket: Ticket, message: TicketMessage, at: dt.datetime) -> None:
+    context = {"reference": ticket.reference, "answered_at": at}
+    mailing.mail(
+        ticket.account, f"ticket:{message.pk}:answered", "accounts/mail/ticket_answered.txt", context, at=at
+    )

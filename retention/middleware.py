@@ -1,0 +1,86 @@
+"""What a closed account may still open until its due date, and nothing after it.
+
+Until then: status, cancel, messages, invoices and paying them, help, sign-out. Every other page answers
+409 and names the way. At the due date sign-in ends for everybody, whatever holds the account: an open
+session is ended and its owner sent to the page that answers by reference and code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Account, State, Ticket, User
+from retention.models import DeletionRequest
+
+OPEN_WHEN_CLOSED = frozenset(
+    {
+        "retention:delete_status",
+        "retention:delete_cancel",
+        "retention:delete_find",
+        "accounts:tickets",
+        "accounts:ticket",
+        "accounts:invoices",
+        "accounts:invoice",
+        "accounts:invoice_pay",
+        "accounts:help",
+        "account_login",
+        "account_logout",
+        "account_reauthenticate",
+        "account_reset_password",
+        "account_reset_password_done",
+        "account_reset_password_from_key",
+        "account_reset_password_from_key_done",
+        "health",
+    }
+)
+
+
+class ClosedAccountMiddleware:
+    """Ends sessions past the due date and keeps closed accounts to the pages they may open."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if SESSION_KEY in request.session and not request.user.is_authenticated:
+            ended = User.objects.filter(pk=request.session[SESSION_KEY], account__state=State.CLOSED).exists()
+            request.session.flush()
+            if ended:
+                return redirect("retention:delete_find")
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Answer 409 for a page that a closed account does not open."""
+        user = request.user
+        if not isinstance(user, User) or user.account is None or user.account.state == State.ACTIVE:
+            return None
+        match = request.resolver_match
+        if match is not None and (match.view_name in OPEN_WHEN_CLOSED or match.view_name.startswith("api:")):
+            return None
+        return _closed(request, user.account)
+
+
+def _closed(request: HttpRequest, account: Account) -> HttpResponse:
+    asked = DeletionRequest.objects.open().filter(account=account).first()
+    if asked is None:
+        return redirect("retention:delete_find")
+    ticket = Ticket.objects.filter(pk=asked.ticket, removed_at=None).only("reference").first()
+    context = {
+        "reference": asked.reference,
+        "due_at": asked.due_at,
+        "status_url": reverse("retention:delete_status", args=[asked.reference]),
+        "cancel_url": reverse("retention:delete_cancel", args=[asked.reference])
+        if timezone.now() < asked.due_at
+        else "",
+        "messages_url": reverse("accounts:ticket", args=[ticket.reference]) if ticket else "",
+    }
+    return render(request, "retention/closed.html", context, status=409)

@@ -1,0 +1,236 @@
+"""The cast: customers and staff members, brought into a state by the same verbs the portal uses.
+
+`make_customer("alice")` and `make_staff("rita", "legal")` register them; `furnish(user)` gives an account
+rows in every governed table, with nothing in them that stops an erasure; `owe` and `bind` add what does.
+The fixtures at the end are the usual people. Every personal value carries the person's own name: a search
+for it in dumps finds whatever was left.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from accounts import paying, recording, supporting
+from accounts.keys.identifiers import account_number, reference
+from accounts.keys.keyring import keyring
+from accounts.models import (
+    AccessEvent,
+    Address,
+    Contact,
+    Correspondence,
+    Invoice,
+    InvoiceLine,
+    PaymentMethod,
+    Service,
+    User,
+)
+from accounts.registering import PostalAddress, register, register_staff
+from accounts.sessions import SessionStore
+
+PASSWORD = "correct horse battery staple"
+DAY = dt.timedelta(days=1)
+
+
+def make_customer(name: str = "alice", **given: Any) -> User:
+    """Return the owner of a new account: named "<Name> Canary", with the e-mail <name>@<name>.example."""
+    facts: dict[str, Any] = {
+        "name": f"{name.title()} Canary",
+        "email": f"{name}@{name}.example",
+        "password": PASSWORD,
+        "username": name,
+        "company": f"{name.title()} Hosting Ltd",
+        "phone": phone_of(name),
+        "address": PostalAddress(
+            f"7 {name.title()} Street", f"{name.title()}ville", "US", postcode="60601", region="IL"
+        ),
+        "number": account_number(),
+    }
+    return register(**{**facts, **given})
+
+
+def make_staff(name: str = "rita", *roles: str) -> User:
+    """Return a staff member with these roles; their groups are made by the migration."""
+    return register_staff(name, f"{name.title()} Staffer", f"{name}@staff.example", PASSWORD, roles)
+
+
+def phone_of(name: str) -> str:
+    """Return a telephone number that is the same for the same name and looks like no card number."""
+    return "+1 312 " + str(5_550_000 + sum(ord(letter) for letter in name))
+
+
+def furnish(user: User, at: dt.datetime | None = None) -> User:
+    """Give the user's account rows in every governed table; everything is paid, no term runs."""
+    at = at or timezone.now()
+    with keyring():
+        sign_in_from(user, at=at)
+        open_session(user)
+        add_billing_contact(user, at)
+        PaymentMethod.objects.create(
+            account_id=user.account_id,
+            provider="trial",
+            token=f"tok_{name_of(user)}",
+            brand="Visa",
+            last_four="4242",
+            expiry="04/2031",
+            created_at=at,
+        )
+        service = run_service(user, at=at)
+        paying.pay(make_invoice(user, service=service, at=at).pk, by=user, at=at)
+        supporting.open_ticket(
+            user.account,
+            by=user,
+            subject=f"{name_of(user)} asks",
+            body=f"A question by {name_of(user)}",
+            at=at,
+        )
+        Correspondence.objects.create(
+            account_id=user.account_id,
+            event=f"welcome:{uuid4()}",
+            subject="Your account",
+            body=f"Dear {name_of(user)}, your account is open.",
+            created_at=at,
+            sent_at=at,
+        )
+    return user
+
+
+def name_of(user: User) -> str:
+    """Return the stored name of a user."""
+    return str(user.person.name)
+
+
+def sign_in_from(
+    user: User, ip: str = "203.0.113.77", browser: str = "Canary/1.0", at: dt.datetime | None = None
+) -> AccessEvent:
+    """Note a sign-in of the user from an address and a browser."""
+    event = recording.note(user, AccessEvent.Kind.SIGN_IN, ip=ip, browser=browser, at=at)
+    assert event is not None
+    return event
+
+
+def open_session(user: User) -> SessionStore:
+    """Return a stored session in which the user is signed in."""
+    session = SessionStore()
+    session["_auth_user_id"] = str(user.pk)
+    session["_auth_user_backend"] = "accounts.signing_in.IdentifierBackend"
+    session["_auth_user_hash"] = user.get_session_auth_hash()
+    session.create()
+    return session
+
+
+def add_billing_contact(user: User, at: dt.datetime | None = None) -> Contact:
+    """Give the account a second contact with an address."""
+    at = at or timezone.now()
+    contact = Contact.objects.create(
+        account_id=user.account_id,
+        role=Contact.Role.BILLING,
+        name=f"{name_of(user)} Accountant",
+        email=f"books@{user.pk.hex[-6:]}.example",
+        created_at=at,
+    )
+    Address.objects.create(
+        account_id=user.account_id,
+        contact=contact,
+        street=f"{name_of(user)} Road 1",
+        city="Chicago",
+        region="IL",
+        postcode="60602",
+        country="US",
+        created_at=at,
+    )
+    return contact
+
+
+def run_service(
+    user: User,
+    *,
+    term: dt.timedelta | None = None,
+    paid: dt.timedelta = 30 * DAY,
+    at: dt.datetime | None = None,
+) -> Service:
+    """Give the account a service, paid for 30 days; with `term` its minimum term runs that long."""
+    at = at or timezone.now()
+    return Service.objects.create(
+        account_id=user.account_id,
+        name=f"www.{user.pk.hex[-8:]}.example",
+        plan="web-2",
+        monthly_cents=1290,
+        started_at=at,
+        term_ends_at=at + term if term else None,
+        paid_until=at + paid,
+    )
+
+
+def make_invoice(
+    user: User, *, cents: int = 1290, service: Service | None = None, at: dt.datetime | None = None
+) -> Invoice:
+    """Issue an invoice with one line to the account; it is unpaid."""
+    at = at or timezone.now()
+    invoice = Invoice.objects.create(
+        account_id=user.account_id,
+        number=reference("INV"),
+        total_cents=cents,
+        billed_to={"name": name_of(user), "street": f"{name_of(user)} Street"},
+        issued_at=at,
+        due_at=at + 14 * DAY,
+    )
+    InvoiceLine.objects.create(
+        account_id=user.account_id,
+        invoice=invoice,
+        service=service.pk if service else None,
+        text=f"Hosting for {name_of(user)}",
+        unit_cents=cents,
+        created_at=at,
+    )
+    return invoice
+
+
+def owe(user: User, at: dt.datetime | None = None) -> Invoice:
+    """Leave the account an unpaid invoice: an unsatisfied agreement."""
+    return make_invoice(user, at=at)
+
+
+def bind(user: User, at: dt.datetime | None = None) -> Service:
+    """Bind the account by a minimum term of a year: an unsatisfied agreement."""
+    return run_service(user, term=365 * DAY, at=at)
+
+
+@pytest.fixture
+def alice() -> User:
+    """A customer whose account nothing holds."""
+    return make_customer("alice")
+
+
+@pytest.fixture
+def bob() -> User:
+    """Another customer."""
+    return make_customer("bob")
+
+
+@pytest.fixture
+def charlie() -> User:
+    """A third customer, furnished in every governed table."""
+    return furnish(make_customer("charlie"))
+
+
+@pytest.fixture
+def rita() -> User:
+    """A staff member of the legal role."""
+    return make_staff("rita", "legal")
+
+
+@pytest.fixture
+def lex() -> User:
+    """A second staff member of the legal role, for what takes two people."""
+    return make_staff("lex", "legal")
+
+
+@pytest.fixture
+def sam() -> User:
+    """A staff member of the support role."""
+    return make_staff("sam", "support")
