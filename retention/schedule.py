@@ -50,6 +50,7 @@ NUMBERS = {
     "not_finished": Number(24, "hours", Basis.CHOICE, "silence.md, S6"),
     "code": Number(24, "months", Basis.CHOICE, "11 CCR 7101: records of requests, 24 months"),
     "verify": Number(60, "seconds", Basis.CHOICE, "counting right away revisits every dead row"),
+    "ceiling": Number(5000, "accounts an hour", Basis.CHOICE, "a mistake that closes everybody is noticed before it erases everybody"),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
 }
 DAY = dt.timedelta(days=1)

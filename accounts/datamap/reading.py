@@ -92,6 +92,16 @@ def count(account_ids: Iterable[UUID], category: str) -> dict[UUID, int]:
     return totals
 
 
+def counts(account_ids: Iterable[UUID], cutoffs: Mapping[str, dt.datetime]) -> dict[str, int]:
+    """Return the number of rows a customer may see per category, of all the accounts together."""
+    ids = list(account_ids)
+    totals: dict[str, int] = {}
+    for model, entry in governed().items():
+        found = sum(shown(model, account_id, cutoffs).count() for account_id in ids)
+        totals[entry.category.value] = totals.get(entry.category.value, 0) + found
+    return totals
+
+
 def categories() -> list[Category]:
     """Return the categories that have governed tables, in the order of the words."""
     used = {entry.category for entry in governed().values()}

@@ -18,7 +18,7 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
     def running(self, at: dt.datetime) -> ServiceQuerySet:
         """Services that have not stopped at `at`."""
-        return self.filter(Q(stops_at=None) | Q(stops_at__gt=at))
+        return self.filter(Q(stops_at=None) | Q(stops_at__gt=at), Q(closing_stops_at=None) | Q(closing_stops_at__gt=at))
 
     def bound(self, at: dt.datetime) -> ServiceQuerySet:
         """Services whose minimum term still runs at `at`: an unsatisfied agreement (P26)."""
@@ -26,7 +26,7 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
 
 class Service(OfAccount):
-    """One hosted thing. `stops_at` is set when the account closes: now, or the end of the paid term."""
+    """One hosted thing. `stops_at` is its own end, `closing_stops_at` the one that closing the account sets (P23)."""
 
     name = SealedText(max_length=253)
     plan = models.CharField(max_length=40)
@@ -36,6 +36,7 @@ class Service(OfAccount):
     term_waived_at = models.DateTimeField(null=True, blank=True)
     paid_until = models.DateTimeField(null=True, blank=True)
     stops_at = models.DateTimeField(null=True, blank=True)
+    closing_stops_at = models.DateTimeField(null=True, blank=True)
 
     objects = ServiceQuerySet.as_manager()
 

@@ -1,0 +1,702 @@
+"""The admin's pages of holds, disputes, the deletion queue and the stop switches.
+
+Every queryset comes from `retention.sight`: a sealed hold is absent from what the reader's role may not know.
+The acts that belong to an account (placing a hold, opening a dispute) are offered on the customer card.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from accounts import datamap
+from accounts.admin import account_link, amount
+from accounts.admin_base import Act, Eyes, RecordAdmin, Section, staff
+from accounts.datamap import Category
+from accounts.models import User
+from accounts.roles import may
+from accounts.templatetags.portal_tags import moment
+from retention import disputing, placing, releasing, retrying, schedule, sight, switching, telling
+from retention.models import DeletionRequest, Dispute, Erasure, Hold, HoldRelease, PurgeSwitch, Stage
+
+OWN_REQUEST = "You asked for this release, so a colleague must approve it."
+LEGAL_KINDS = (Hold.Kind.LEGAL, Hold.Kind.PRESERVATION, Hold.Kind.PROVISIONAL)
+LONGEST_MATTER = 500
+
+
+class MomentField(forms.SplitDateTimeField):
+    """A day and a time in the time zone in use, each with a label of its own."""
+
+    def __init__(self, label: str, **kwargs: Any) -> None:
+        day = {"type": "date", "aria-label": f"{label}: day"}
+        time = {"type": "time", "aria-label": f"{label}: time"}
+        widget = forms.SplitDateTimeWidget(date_attrs=day, time_attrs=time)
+        super().__init__(label=label, widget=widget, required=False, **kwargs)
+
+
+def held_categories() -> list[tuple[str, str]]:
+    """Return the categories a hold may name, with their labels."""
+    return [(c.value, str(c.label)) for c in datamap.categories() if c != Category.CREDENTIALS]
+
+
+class PlaceForm(forms.Form):
+    """A legal hold."""
+
+    kind = forms.ChoiceField(label="Kind", choices=[(kind.value, kind.label) for kind in LEGAL_KINDS])
+    categories = forms.MultipleChoiceField(
+        label="Categories",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None ticked means everything but sign-in.",
+    )
+    period_from = MomentField("Rows from", help_text="Empty means from the beginning.")
+    period_to = MomentField("Rows until", help_text="Empty means without end.")
+    matter = forms.CharField(
+        label="Matter", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["categories"].choices = held_categories()  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        begin, end = data.get("period_from"), data.get("period_to")
+        if begin and end and end <= begin:
+            self.add_error("period_to", "Give an end that is later than the beginning.")
+        return data
+
+
+class PlaceHold(Act):
+    """Place a legal hold on an account; untold until somebody records the telling."""
+
+    slug, label, permission = "place-hold", "Place a hold", "retention.place_hold"
+    form_class = PlaceForm
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "Nothing it covers can be erased, by nobody, until two people have released it.",
+            "The customer is not told. Nothing they can see changes.",
+            "A provisional hold ends by itself after ten business days.",
+            "A preservation request ends by itself after 90 days.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        data = form.cleaned_data
+        hold = placing.place(
+            record.pk,
+            data["kind"],
+            by=user.actor,
+            categories=data["categories"],
+            period=(data["period_from"], data["period_to"]),
+            matter=data["matter"],
+        )
+        gone = ", ".join(sorted(hold.already_gone))
+        return f"Hold {hold.pk} is placed." + (f" Deleted before: {gone}." if gone else "")
+
+
+class TellForm(forms.Form):
+    """How the customer was told."""
+
+    how = forms.ChoiceField(label="How they were told", choices=[(how, how) for how in telling.HOW])
+
+
+class Tell(Act):
+    """Record that the customer was told."""
+
+    slug, label, permission = "tell", "Record that the customer was told", "retention.tell_hold"
+    form_class = TellForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return "The customer was told already." if record.told_at else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "From now on the customer's pages and every role of staff show this hold.",
+            "This cannot be taken back. Make sure that no order of silence stands.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        telling.tell(record.pk, by=user, how=form.cleaned_data["how"])
+        return f"Hold {record.pk} is told."
+
+
+class ReasonForm(forms.Form):
+    """Why."""
+
+    reason = forms.CharField(label="Reason", max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class AskRelease(Act):
+    """Ask for a release that somebody else approves."""
+
+    slug, label, permission = "ask-release", "Ask for the release", "retention.request_hold_release"
+    form_class = ReasonForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.released_at:
+            return "This hold is released."
+        if record.kind not in Hold.TWO_PEOPLE:
+            return "This hold ends with what stands behind it; nobody needs to release it."
+        return "Its release was asked for already." if record.releases.exists() else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Nothing is released yet: a colleague must approve it.", "You cannot approve it yourself."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        releasing.ask(record.pk, by=user, reason=form.cleaned_data["reason"])
+        return f"The release of hold {record.pk} waits for a colleague's approval."
+
+
+class ApproveRelease(Act):
+    """Approve what somebody else asked for."""
+
+    slug, label, permission = "approve-release", "Approve the release", "retention.approve_hold_release"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.released_at:
+            return "This hold is released."
+        release = HoldRelease.objects.filter(hold=record).first()
+        if release is None:
+            return "Nobody has asked for the release of this hold yet."
+        return OWN_REQUEST if release.requested_by == user.pk else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "After the cool-off, what is due and held by nothing else is erased, with its original clock.",
+            "A released hold does not come back; a new one can be placed on what is still there.",
+        ]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return hold_sections(eyes, record)
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        hold = releasing.approve(record.pk, by=user)
+        return f"Hold {hold.pk} is released; it covers until the cool-off ends."
+
+
+class EndPause(Act):
+    """End a staff pause early."""
+
+    slug, label, permission = "end-pause", "End this pause", "retention.pause_erasure"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.kind != Hold.Kind.OPERATIONS:
+            return "This hold is no staff pause."
+        return "This pause has ended." if record.released_at else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["The deletion goes on at the next round, with its original clock."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        releasing.end_pause(record.pk, by=user)
+        return "The pause has ended."
+
+
+def hold_sections(eyes: Eyes, hold: Hold) -> list[Section]:
+    """Return what is to be known of a hold, its matter and release as the role may see them."""
+    until = moment(hold.covers_until) if hold.covers_until else "released by two people, or by its end"
+    facts = [
+        ("Account", account_link(hold)),
+        ("Kind", hold.get_kind_display()),
+        ("Covers", ", ".join(hold.categories) or "everything but sign-in"),
+        ("Rows from", moment(hold.period_from) or "the beginning"),
+        ("Rows until", moment(hold.period_to) or "without end"),
+        ("Placed", moment(hold.placed_at)),
+        ("Placed by", hold.placed_by),
+        ("Told", moment(hold.told_at) or "no"),
+        ("Review by", moment(hold.review_by) or "no review"),
+        ("Ends by itself", moment(hold.ends_at) or "no"),
+        ("Released", moment(hold.released_at) or "no"),
+        ("Covers until", until),
+        ("Deleted before it was placed", ", ".join([*hold.already_gone, *hold.partly_gone]) or "nothing"),
+    ]
+    releases = [
+        (moment(r.requested_at), r.requested_by, eyes.on(r, "reason"), moment(r.approved_at) or "not yet")
+        for r in hold.releases.order_by("requested_at")
+    ]
+    return [
+        Section("Hold", facts=[*facts, *eyes.facts(hold)]),
+        Section("Release", head=("Asked", "By", "Reason", "Approved"), rows=releases, empty="Not asked for."),
+    ]
+
+
+class HoldState(admin.SimpleListFilter):
+    """Whether a hold covers, waits for an approval, or is released."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("active", "Covers"), ("review", "Review within 14 days"), ("released", "Released")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Hold]) -> QuerySet[Hold]:
+        now = timezone.now()
+        if self.value() == "active":
+            return queryset.filter(pk__in=Hold.objects.active(now).values("pk"))
+        if self.value() == "review":
+            return queryset.filter(released_at=None, review_by__lt=now + dt.timedelta(days=14))
+        return queryset.exclude(released_at=None) if self.value() == "released" else queryset
+
+
+@admin.register(Hold)
+class HoldAdmin(RecordAdmin):
+    """Holds this reader may know of; every other answers "not found"."""
+
+    acts = (ApproveRelease, AskRelease, Tell, EndPause)
+    list_display = (
+        "id",
+        "account",
+        "kind",
+        "scope",
+        "placed_at",
+        "review_by",
+        "ends_at",
+        "told",
+        "released_at",
+    )
+    list_filter = (HoldState, "kind")
+    list_select_related = ("account",)
+    ordering = ("-placed_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Hold]:
+        return sight.holds_for(staff(request)).select_related("account")
+
+    @admin.display(description="covers")
+    def scope(self, hold: Hold) -> str:
+        return ", ".join(hold.categories) or "everything"
+
+    @admin.display(description="customer")
+    def told(self, hold: Hold) -> str:
+        if hold.told_at:
+            return "told"
+        return "not told" if hold.kind == Hold.Kind.OPERATIONS else "Sealed"
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return hold_sections(eyes, record)
+
+
+class DisputeForm(forms.Form):
+    """A payment dispute as the processor reports it."""
+
+    processor = forms.CharField(label="Payment processor", max_length=20)
+    reference = forms.CharField(label="Processor's reference", max_length=120, help_text="No card numbers.")
+    amount = forms.DecimalField(label="Amount", min_value=0.01, max_digits=12, decimal_places=2)  # type:
+    ignore[arg-type] currency = forms.RegexField( label="Currency", regex=r"^[A-Z]{3}$", initial="USD",
+    help_text="Three capital letters, such as USD." ) reason = forms.ChoiceField(label="Reason",
+    choices=Dispute.Reason.choices, initial=Dispute.Reason.GENERAL) evidence_due_at = MomentField("Evidence
+    due")
+
+
+class OpenDispute(Act):
+    """Record a dispute on an account."""
+
+    slug, label, permission = "open-dispute", "Open a dispute", "retention.open_dispute"
+    form_class = DisputeForm
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "While it is open, what is needed to settle it is not erased. The rest of a deletion goes on.",
+            "The customer is told on their deletion page.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        data = form.cleaned_data
+        dispute = disputing.open_dispute(
+            record.pk,
+            processor=data["processor"],
+            reference=data["reference"],
+            amount_cents=int(data["amount"] * 100),
+            currency=data["currency"],
+            reason=data["reason"],
+            by=user.actor,
+            evidence_due_at=data["evidence_due_at"],
+        )
+        return f"Dispute {dispute.pk} is open."
+
+
+class OutcomeForm(forms.Form):
+    """How a dispute ended."""
+
+    outcome = forms.ChoiceField(
+        label="How it ended",
+        widget=forms.RadioSelect,
+        choices=[choice for choice in Dispute.State.choices if choice[0] != Dispute.State.OPEN],
+    )
+
+
+class CloseDispute(Act):
+    """Close a dispute."""
+
+    slug, label, permission = "close", "Close this dispute", "retention.close_dispute"
+    form_class = OutcomeForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.state == Dispute.State.OPEN:
+            return ""
+        return f"This dispute is {record.get_state_display()}; only an open one can be closed."
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its hold ends, and a deletion that waited for it goes on.", "A closed dispute stays closed."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        dispute = disputing.close_dispute(record.pk, outcome=form.cleaned_data["outcome"], by=user.actor)
+        return f"Dispute {dispute.pk} is {dispute.get_state_display()}."
+
+
+class EvidenceDue(admin.SimpleListFilter):
+    """Disputes whose evidence is due soon."""
+
+    title, parameter_name = "evidence", "evidence"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("soon", "Due within 3 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Dispute]) -> QuerySet[Dispute]:
+        if self.value() != "soon":
+            return queryset
+        last = timezone.now() + dt.timedelta(days=3)
+        return queryset.filter(state=Dispute.State.OPEN, evidence_due_at__lt=last)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(RecordAdmin):
+    """Payment disputes: read, close."""
+
+    acts = (CloseDispute,)
+    list_display = ("id", "account", "processor", "sum", "reason", "state", "opened_at", "evidence_due_at")
+    list_filter = (EvidenceDue, "state", "reason")
+    list_select_related = ("account",)
+    ordering = ("-opened_at",)
+
+    @admin.display(description="amount")
+    def sum(self, dispute: Dispute) -> str:
+        return amount(dispute.amount_cents, dispute.currency)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("Account", account_link(record)),
+            ("Processor", record.processor),
+            ("Amount", self.sum(record)),
+            ("Reason", record.get_reason_display()),
+            ("State", record.get_state_display()),
+            ("Opened", moment(record.opened_at)),
+            ("Opened by", record.opened_by),
+            ("Evidence due", moment(record.evidence_due_at) or "no date"),
+            ("Closed", moment(record.closed_at) or "no"),
+        ]
+        return [Section("Dispute", facts=[*facts, *eyes.facts(record)])]
+
+
+class PauseForm(forms.Form):
+    """How long, and why."""
+
+    days = forms.IntegerField(label="Days", min_value=1, initial=7)
+    reason = forms.CharField(
+        label="Reason", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        longest = schedule.number("pause")
+        self.fields["days"] = forms.IntegerField(
+            label="Days",
+            min_value=1,
+            max_value=longest,
+            initial=longest // 2,
+            help_text=f"At most {longest}.",
+        )
+
+
+class Pause(Act):
+    """Pause a deletion, once."""
+
+    slug, label, permission = "pause", "Pause this deletion", "retention.pause_erasure"
+    form_class = PauseForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.cancelled_at or record.finished_at:
+            return "This request has ended."
+        since = record.requested_at
+        paused = Hold.objects.filter(
+            account_id=record.account_id, kind=Hold.Kind.OPERATIONS, placed_at__gte=since
+        )
+        return "This deletion was paused before. A pause cannot be repeated." if paused.exists() else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            f"Nothing of it is erased for the time you name, at most {schedule.number('pause')} days.",
+            "The pause ends by itself and can be given once.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        days = form.cleaned_data["days"]
+        now = timezone.now()
+        ends_at = now + schedule.span("pause") * days / schedule.number("pause")
+        placing.place(
+            record.account_id,
+            Hold.Kind.OPERATIONS,
+            by=user.actor,
+            ends_at=ends_at,
+            review_by=ends_at,
+            matter=form.cleaned_data["reason"],
+            at=now,
+        )
+        return f"{record.reference} is paused for {days} days."
+
+
+class Retry(Act):
+    """Try what failed again."""
+
+    slug, label, permission = "retry", "Retry what failed", "retention.retry_erasure"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        failing = [e for e in Erasure.objects.filter(account_id=record.account_id) if sight.is_failing(e)]
+        return "" if failing else "Nothing of this deletion failed."
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["The worker takes it up at its next round, with every check as always."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        count = retrying.retry(record.account_id, by=user)
+        return f"{count} steps of {record.reference} are tried again."
+
+
+class Preview(Act):
+    """Look at what the purge would find; nothing can be sent."""
+
+    slug, label, permission = "preview", "Preview this deletion", "retention.preview_purge"
+    http_method_names = ["get", "head"]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return [dry_run(eyes.user, record)]
+
+
+def dry_run(user: User, request: DeletionRequest) -> Section:
+    """Return per category the rows that are there, when they are due, and why they stay, as far as known.
+
+    A category that a sealed hold covers reads like one that nothing holds: "due" is true of both.
+    """
+    now = timezone.now()
+    holds = list(sight.holds_for(user).active(now).filter(account_id=request.account_id))
+    rows = []
+    for erasure in (
+        Erasure.objects.live().filter(account_id=request.account_id).order_by("due_at", "category")
+    ):
+        there = datamap.count([request.account_id], erasure.category).get(request.account_id, 0)
+        rows.append(
+            (Category(erasure.category).label, there, moment(erasure.due_at), _outlook(erasure, holds, now))
+        )
+    return Section(request.reference, head=("Category", "Rows", "Due", "Outlook"), rows=rows)
+
+
+def _outlook(erasure: Erasure, holds: list[Hold], now: dt.datetime) -> str:
+    if erasure.state in {Stage.GONE, Stage.VERIFIED}:
+        return str(erasure.get_state_display())
+    if erasure.category != Category.CREDENTIALS:
+        covering = [hold for hold in holds if not hold.categories or erasure.category in hold.categories]
+        if covering:
+            return "stays: " + ", ".join(sorted({sight.reason(hold) for hold in covering}))
+    return "due" if erasure.due_at <= now else "not due yet"
+
+
+class QueueState(admin.SimpleListFilter):
+    """Where a deletion stands."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = (
+            ("today", "Due today"),
+            ("past", "Due and not finished"),
+            ("failing", "Failing"),
+            ("paused", "Paused"),
+        )
+        return [*names, ("ended", "Finished or cancelled")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[DeletionRequest]
+    ) -> QuerySet[DeletionRequest]:
+        now = timezone.now()
+        unfinished = queryset.filter(cancelled_at=None, finished_at=None)
+        if self.value() == "today":
+            return sight.due_today(unfinished, now)
+        if self.value() == "past":
+            return unfinished.filter(due_at__lte=now)
+        if self.value() == "failing":
+            return unfinished.filter(Exists(sight.failing_steps()))
+        if self.value() == "paused":
+            pauses = Hold.objects.active(now).filter(
+                kind=Hold.Kind.OPERATIONS, account_id=OuterRef("account_id")
+            )
+            return unfinished.filter(Exists(pauses))
+        return queryset.exclude(pk__in=unfinished.values("pk")) if self.value() == "ended" else queryset
+
+
+@admin.register(DeletionRequest)
+class DeletionQueueAdmin(RecordAdmin):
+    """The deletion queue: due, waiting and why as far as the role may know, failing, days left."""
+
+    acts = (Preview, Pause, Retry)
+    actions = ("preview_selected",)
+    list_display = (
+        "reference",
+        "account",
+        "due_at",
+        "days_left",
+        "standing",
+        "steps",
+        "attempts",
+        "last_error",
+    )
+    list_filter = (QueueState,)
+    ordering = ("due_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeletionRequest]:
+        visible = Prefetch("account__holds", sight.holds_for(staff(request)), to_attr="visible_holds")
+        steps = Prefetch("account__erasures", Erasure.objects.live(), to_attr="live_erasures")
+        return super().get_queryset(request).select_related("account").prefetch_related(visible, steps)
+
+    def has_preview_permission(self, request: HttpRequest) -> bool:
+        """Return whether the reader may make a dry run."""
+        return may(staff(request), Preview.permission)
+
+    @admin.action(description="Preview what is due (dry run)", permissions=["preview"])
+    def preview_selected(self, request: HttpRequest, queryset: QuerySet[DeletionRequest]) -> HttpResponse:
+        """Show a dry run of the chosen requests; changes nothing."""
+        sections = [dry_run(staff(request), chosen) for chosen in queryset]
+        title = {"title": "Preview (dry run)", "opts": self.opts, "list_url": self.list_url(), "acts": []}
+        context = {**self.admin_site.each_context(request), **title, "sections": sections}
+        return TemplateResponse(request, "admin/record.html", context)
+
+    @admin.display(description="days left")
+    def days_left(self, request: DeletionRequest) -> str:
+        if request.cancelled_at or request.finished_at:
+            return "ended"
+        left = request.due_at - timezone.now()
+        return str(left.days) if left.days >= 0 else "due"
+
+    def _standing(self, request: DeletionRequest) -> sight.Standing:
+        account: Any = request.account
+        return sight.standing(request, account.live_erasures, account.visible_holds, timezone.now())
+
+    @admin.display(description="state")
+    def standing(self, request: DeletionRequest) -> str:
+        return str(self._standing(request))
+
+    @admin.display(description="verified")
+    def steps(self, request: DeletionRequest) -> str:
+        found = self._standing(request)
+        return f"{found.done} of {found.steps}"
+
+    @admin.display(description="attempts")
+    def attempts(self, request: DeletionRequest) -> int:
+        account: Any = request.account
+        return max((step.attempts for step in account.live_erasures if sight.is_failing(step)), default=0)
+
+    @admin.display(description="last error")
+    def last_error(self, request: DeletionRequest) -> str:
+        account: Any = request.account
+        return ", ".join(
+            sorted({step.last_error for step in account.live_erasures if sight.is_failing(step)})
+        )
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("Account", account_link(record)),
+            ("Asked for", moment(record.requested_at)),
+            ("Due", moment(record.due_at)),
+            ("Days left", self.days_left(record)),
+            ("State", self.standing(record)),
+            ("Verified", self.steps(record)),
+            ("Cancelled", moment(record.cancelled_at) or "no"),
+            ("Finished", moment(record.finished_at) or "no"),
+        ]
+        steps = [
+            (
+                Category(step.category).label,
+                step.get_state_display(),
+                moment(step.due_at),
+                step.attempts if sight.is_failing(step) else 0,
+                step.last_error or "none",
+            )
+            for step in sorted(record.account.live_erasures, key=lambda step: (step.due_at, step.category))
+        ]
+        head = ("Category", "State", "Due", "Attempts", "Last error")
+        return [Section("Request", facts=facts), Section("Steps", head=head, rows=steps)]
+
+
+class SwitchForm(forms.Form):
+    """What to switch."""
+
+    category = forms.ChoiceField(label="What", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [(category.value, category.label) for category in datamap.categories()]
+        self.fields["category"].choices = [("", "Everything"), *names]  # type: ignore[attr-defined]
+
+
+class StopPurge(Act):
+    """Stop the purge."""
+
+    slug, label, permission = "stop", "Stop the purge", "retention.stop_purge"
+    form_class = SwitchForm
+    needs_record = False
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Nothing new is erased until somebody starts it again. What is due stays due."]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return [stopped()]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        switch = switching.stop(form.cleaned_data["category"], by=user)
+        return f"The purge of {switching.name_of(switch.category)} is stopped."
+
+
+class StartPurge(StopPurge):
+    """Let the purge go on."""
+
+    slug, label = "start", "Start the purge"
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["What is due and held by nothing is erased from the next round on."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        switch = switching.start(form.cleaned_data["category"], by=user)
+        return f"The purge of {switching.name_of(switch.category)} goes on."
+
+
+def stopped() -> Section:
+    """Return what is stopped now."""
+    rows = [(switching.name_of(category),) for category in sorted(PurgeSwitch.stopped())]
+    return Section("Stopped now", head=("What",), rows=rows, empty="Nothing is stopped.")
+
+
+@admin.register(PurgeSwitch)
+class PurgeSwitchAdmin(RecordAdmin):
+    """The stop switches, each change a row."""
+
+    acts = (StopPurge, StartPurge)
+    list_display = ("set_at", "what", "is_stopped", "set_by")
+    ordering = ("-set_at",)
+
+    @admin.display(description="what")
+    def what(self, switch: PurgeSwitch) -> str:
+        return switching.name_of(switch.category)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("What", self.what(record)),
+            ("Stopped", "yes" if record.is_stopped else "no"),
+            ("Set", moment(record.set_at)),
+            ("Set by", record.set_by),
+        ]
+        return [Section("Switch", facts=facts), stopped()]

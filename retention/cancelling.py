@@ -1,0 +1,50 @@
+"""Cancelling a deletion: possible until the due date, for everybody alike; sessions and tokens do not come back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from accounts import mailing
+from accounts.errors import NotActionable
+from accounts.keys.keyring import keyring
+from accounts.models import Account, Service, State, Ticket, User
+from accounts.safeguards import ledger
+from retention.models import DeletionRequest, Erasure, Stage
+from retention.refusals import named
+
+
+def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> DeletionRequest:
+    """Open the account again; a second call returns the cancelled request.
+
+    Raises PermissionDenied for anybody but the owner, NotActionable after the due date (silence.md, S0).
+    """
+    at = at or timezone.now()
+    request = DeletionRequest.objects.get(pk=request_id)
+    with named(request.account_id), keyring(), transaction.atomic(durable=True):
+        account = Account.objects.locked([request.account_id]).get()
+        request.refresh_from_db()
+        if by.account_id != account.pk or not by.is_owner:
+            raise PermissionDenied("Only the owner of an account can cancel its deletion.")
+        if request.cancelled_at is not None:
+            return request
+        if at >= request.due_at or account.state != State.CLOSED:
+            ended = date_format(timezone.localtime(request.due_at), "j F Y, H:i")
+            raise NotActionable(f"Deletion {request.reference}: the time to cancel ended on {ended}.")
+        # The account first: an erasure can be cancelled only when its account is open again.
+        account.state, account.closed_at, account.due_at = State.ACTIVE, None, None
+        account.save(update_fields=["state", "closed_at", "due_at"])
+        Erasure.objects.filter(account=account, state=Stage.DUE).update(state=Stage.CANCELLED)
+        Service.objects.filter(account=account).exclude(closing_stops_at=None).update(closing_stops_at=None)
+        Ticket.objects.filter(pk=request.ticket, account=account).update(state=Ticket.State.CLOSED)
+        DeletionRequest.objects.filter(pk=request.pk).update(cancelled_at=at)
+        ledger.record(by.actor, "deletion.cancelled", account.pk, at=at, request=request.pk)
+        context = {"request": request, "reference": request.reference, "cancelled_at": at}
+        mailing.mail(account, f"deletion:{request.pk}:cancelled", "retention/mail/cancelled.txt", context, at=at)
+    request.refresh_from_db()
+    return request

@@ -1,0 +1,95 @@
+"""Payment disputes, opened by staff or by the billing system (P25). The hold is placed with the dispute, and told."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.errors import NotActionable
+from accounts.models import Account
+from accounts.safeguards import ledger
+from accounts.safeguards.cards import refuse_card_number
+from accounts.safeguards.finding import digest
+from retention.models import Dispute, Hold
+from retention.placing import place_within
+from retention.refusals import named
+from retention.releasing import release_within
+from retention.schedule import DISPUTE_COVERS
+
+
+def open_dispute(
+    account_id: UUID,
+    *,
+    processor: str,
+    reference: str,
+    amount_cents: int,
+    currency: str = "USD",
+    reason: str = Dispute.Reason.GENERAL,
+    by: str,
+    evidence_due_at: dt.datetime | None = None,
+    at: dt.datetime | None = None,
+) -> Dispute:
+    """Record an open dispute and hold what is needed to settle it; return it.
+
+    Raises NotActionable when this processor's reference is known, AlreadyErased when the account is gone.
+    """
+    at = at or timezone.now()
+    refuse_card_number(reference)
+    with named(account_id), transaction.atomic(durable=True):
+        account = Account.objects.locked([account_id]).first()
+        if account is None:
+            raise NotActionable(f"There is no account {account_id}.")
+        fingerprint = _fingerprint(processor, reference)
+        if Dispute.objects.filter(processor=processor, reference_digest=fingerprint).exists():
+            raise NotActionable("A dispute with this reference of the processor is recorded already.")
+        dispute = Dispute(
+            account=account,
+            processor=processor,
+            reference=reference,
+            reference_digest=fingerprint,
+            amount_cents=amount_cents,
+            currency=currency,
+            reason=reason,
+            opened_at=at,
+            opened_by=by,
+            evidence_due_at=evidence_due_at,
+        )
+        dispute.save(force_insert=True)
+        place_within(
+            account_id, Hold.Kind.DISPUTE, by=by, categories=DISPUTE_COVERS, cause=dispute.pk, told=True, at=at
+        )
+        ledger.record(by, "dispute.opened", account_id, at=at, dispute=dispute.pk, amount_cents=amount_cents)
+    return dispute
+
+
+def close_dispute(dispute_id: UUID, *, outcome: str, by: str, at: dt.datetime | None = None) -> Dispute:
+    """Close an open dispute as won, lost or withdrawn; its hold ends with it and a due erasure goes on."""
+    at = at or timezone.now()
+    if outcome not in {Dispute.State.WON, Dispute.State.LOST, Dispute.State.WITHDRAWN}:
+        raise NotActionable(f"Dispute {dispute_id}: the outcome is one of won, lost, withdrawn.")
+    with named(dispute_id), transaction.atomic(durable=True):
+        dispute = Dispute.objects.filter(pk=dispute_id).first()
+        if dispute is None:
+            raise NotActionable(f"There is no dispute {dispute_id}.")
+        list(Account.objects.locked([dispute.account_id]))
+        closed = Dispute.objects.filter(pk=dispute_id, state=Dispute.State.OPEN)
+        if not closed.update(state=outcome, closed_at=at, closed_by=by):
+            dispute.refresh_from_db()
+            raise NotActionable(f"Dispute {dispute_id} is {dispute.state}; only an open one can be closed.")
+        for hold in Hold.objects.unreleased().filter(kind=Hold.Kind.DISPUTE, cause=dispute_id):
+            release_within(hold, by, at)
+        ledger.record(by, "dispute.closed", dispute.account_id, at=at, dispute=dispute_id, outcome=outcome)
+    dispute.refresh_from_db()
+    return dispute
+
+
+def find_dispute(processor: str, reference: str) -> Dispute | None:
+    """Return the dispute that the processor calls `reference`, or None."""
+    return Dispute.objects.filter(processor=processor, reference_digest=_fingerprint(processor, reference)).first()
+
+
+def _fingerprint(processor: str, reference: str) -> bytes:
+    return digest("dispute", f"{processor}:{reference}")

@@ -1,0 +1,52 @@
+"""Unsatisfied agreements: unpaid invoices and running minimum terms (P26).
+
+Looked at live by pages, and by the purge at each tick and under the lock: it writes or releases the one `agreement`
+hold of an account, so that there is no second mechanism.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from uuid import UUID
+
+from accounts.models import Invoice, Service
+from accounts.safeguards.ledger import SYSTEM
+from retention.models import Erasure, Hold, Stage
+from retention.placing import place_within
+from retention.releasing import release_within
+from retention.schedule import AGREEMENT_COVERS
+
+
+def bound(account_ids: Iterable[UUID], at: dt.datetime) -> dict[UUID, UUID]:
+    """Return the accounts that owe something at `at`, each with the invoice or service behind it."""
+    ids = list(account_ids)
+    owing: dict[UUID, UUID] = dict(
+        Service.objects.bound(at).filter(account_id__in=ids).values_list("account_id", "pk")
+    )
+    owing.update(Invoice.objects.unpaid().filter(account_id__in=ids).values_list("account_id", "pk"))
+    return owing
+
+
+def settle(account_ids: Iterable[UUID], at: dt.datetime) -> None:
+    """Place agreement holds where something is owed and release those where nothing is; the caller holds the locks.
+
+    Where everything an agreement would cover is gone, there is nothing left to hold.
+    """
+    ids = list(account_ids)
+    waiting = Erasure.objects.filter(account_id__in=ids, state=Stage.DUE, category__in=AGREEMENT_COVERS)
+    owing = bound(waiting.values_list("account_id", flat=True).distinct(), at)
+    standing = Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, account_id__in=ids)
+    held = {hold.account_id: hold for hold in standing}
+    for account_id in sorted(owing.keys() - held.keys()):
+        place_within(
+            account_id,
+            Hold.Kind.AGREEMENT,
+            by=SYSTEM,
+            categories=AGREEMENT_COVERS,
+            cause=owing[account_id],
+            told=True,
+            at=at,
+        )
+    for account_id in sorted(held.keys() - owing.keys()):
+        release_within(held[account_id], SYSTEM, at)

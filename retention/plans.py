@@ -1,0 +1,136 @@
+"""What a customer is shown of a deletion: the plan before it, the progress after it. Silence-safe by construction.
+
+Reads the view of told holds, never the holds (silence.md, S2). Before the due date nothing here depends on an untold
+hold; from the due date on only finished or not finished does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Max
+from django.utils import timezone
+
+from accounts import datamap
+from accounts.models import Account, Invoice, Service
+from retention import schedule
+from retention.models import DeletionRequest, Dispute, Hold, ToldHold
+
+
+@dataclass(frozen=True)
+class Line:
+    """One category of the plan: how many records, whether they are deleted or kept, when, and why."""
+
+    category: str
+    label: Any
+    records: int
+    is_kept: bool
+    until: dt.datetime
+    reason: Any
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One service and the moment it stops."""
+
+    service: Service
+    stops_at: dt.datetime
+    now: bool
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """Something told that delays a part, with a way to fix it: kind is invoice, term, dispute or hold."""
+
+    kind: str
+    object: Any
+    review_by: dt.datetime | None = None
+    categories: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `/delete/` shows."""
+
+    due_at: dt.datetime
+    lines: list[Line]
+    stops: list[Stop]
+    blockers: list[Blocker]
+
+    @property
+    def deleted(self) -> list[Line]:
+        """The lines that the grace period ends."""
+        return [line for line in self.lines if not line.is_kept]
+
+    @property
+    def kept(self) -> list[Line]:
+        """The lines kept longer, for a named reason."""
+        return [line for line in self.lines if line.is_kept]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the status page shows. `state`: waiting, unfinished, finished, cancelled."""
+
+    state: str
+    request: DeletionRequest
+    days_left: int
+    at: dt.datetime
+    blockers: list[Blocker] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+
+def plan(account: Account, at: dt.datetime | None = None) -> Plan:
+    """Return what deleting the account would do; for a closed account, what its deletion does."""
+    at = at or timezone.now()
+    due_at = account.due_at or at + schedule.span("grace")
+    closed_at = account.closed_at or at
+    return Plan(due_at, _lines(account, at, due_at), _stops(account, closed_at), blockers(account, at))
+
+
+def progress(request: DeletionRequest, at: dt.datetime | None = None) -> Progress:
+    """Return where a deletion stands, as far as it may be shown to whoever holds its reference."""
+    at = at or timezone.now()
+    if request.cancelled_at is not None:
+        return Progress("cancelled", request, 0, at)
+    if request.finished_at is not None:
+        return Progress("finished", request, 0, at)
+    if at < request.due_at:
+        days_left = -(-(request.due_at - at) // dt.timedelta(days=1))
+        return Progress("waiting", request, days_left, at, blockers(request.account, at), [])
+    return Progress("unfinished", request, 0, at, blockers(request.account, at))
+
+
+def blockers(account: Account, at: dt.datetime) -> list[Blocker]:
+    """Return what delays a part and was told: unpaid invoices and running terms live, disputes and holds by the view."""
+    found = [Blocker("invoice", invoice) for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at")]
+    found += [Blocker("term", service) for service in Service.objects.bound(at).filter(account=account)]
+    told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at"))
+    disputes = Dispute.objects.in_bulk([hold.cause for hold in told if hold.kind == Hold.Kind.DISPUTE and hold.cause])
+    labels = dict(datamap.Category.choices)
+    for hold in told:
+        names = tuple(labels[category] for category in hold.categories)
+        if hold.kind == Hold.Kind.DISPUTE:
+            found.append(Blocker("dispute", disputes.get(hold.cause), hold.review_by, names))
+        else:
+            found.append(Blocker("hold", hold, hold.review_by, names))
+    return found
+
+
+def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]:
+    counts = datamap.counts([account.pk], schedule.cutoffs(at))
+    newest = Invoice.objects.filter(account=account).aggregate(newest=Max("issued_at"))["newest"]
+    lines = []
+    for category in datamap.categories():
+        rule = schedule.RULES[category]
+        until = schedule.kept_until(category, newest, due_at)
+        lines.append(Line(category.value, category.label, counts[category.value], until > due_at, until, rule.reason))
+    return lines
+
+
+def _stops(account: Account, closed_at: dt.datetime) -> list[Stop]:
+    services = Service.objects.filter(account=account).order_by("started_at")
+    stops = [(service, service.closing_stops_at or service.stop_on_close(closed_at)) for service in services]
+    return [Stop(service, stops_at, stops_at <= closed_at) for service, stops_at in stops]

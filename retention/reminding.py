@@ -1,0 +1,57 @@
+"""The mails of a deletion that run by the clock: due in 7 and 1 days, not finished (silence.md, S4, S6).
+
+What is sent depends on the due date and on finished or not finished alone, never on a hold.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import mailing
+from accounts.keys.keyring import keyring
+from accounts.models import Account
+from retention import schedule
+from retention.models import DeletionRequest
+
+REMIND_DAYS = (7, 1)
+
+
+def remind(at: dt.datetime | None = None) -> int:
+    """Post the mails that are due; each is one event, so a repeat posts nothing. Return how many were posted."""
+    at = at or timezone.now()
+    posted = 0
+    for request in DeletionRequest.objects.open().select_related("account"):
+        template, event, context = _due_mail(request, at)
+        if template:
+            posted += _post(request, template, event, context, at)
+    return posted
+
+
+def _due_mail(request: DeletionRequest, at: dt.datetime) -> tuple[str, str, dict[str, object]]:
+    """Return (template, event, context) of the latest mail that is due, or an empty template."""
+    if at >= request.due_at:
+        late = at - request.due_at - schedule.span("not_finished")
+        if late < dt.timedelta(0):
+            return "", "", {}
+        # The rhythm counts from the first mail on: one after 24 hours, then one every 90 days.
+        number = int(late / schedule.span("review"))
+        return "retention/mail/not_finished.txt", f"deletion:{request.pk}:not-finished:{number}", {}
+    for days in sorted(REMIND_DAYS):
+        ahead = dt.timedelta(days=days)
+        # A grace that is not that long has no such reminder.
+        if schedule.span("grace") > ahead and request.due_at - at <= ahead:
+            return "retention/mail/due_soon.txt", f"deletion:{request.pk}:due:{days}", {"days": days}
+    return "", "", {}
+
+
+def _post(request: DeletionRequest, template: str, event: str, extra: dict[str, object], at: dt.datetime) -> int:
+    context = {"request": request, "reference": request.reference, "due_at": request.due_at, **extra}
+    with keyring(), transaction.atomic(durable=True):
+        account = Account.objects.locked([request.account_id]).get()
+        request.refresh_from_db()
+        if request.cancelled_at is not None or request.finished_at is not None:
+            return 0
+        return int(mailing.mail(account, event, template, context, at=at, store=at < request.due_at) is not None)
