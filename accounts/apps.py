@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
@@ -13,5 +14,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks, outbox handlers and what follows a migration."""
-        from accounts import declared, mailing, recording  # noqa: F401
+        from accounts import declared, mailing, recording, roles  # noqa: F401
         from accounts.datamap import checks  # noqa: F401
+
+        post_migrate.connect(roles.sync, sender=self, dispatch_uid="roles: sync groups")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class PortalConfig(AppConfig):
@@ -10,3 +11,9 @@ class PortalConfig(AppConfig):
 
     name = "chicagocloud"
     verbose_name = "ChicagoCloud Portal"
+
+
+class PortalAdminConfig(AdminConfig):
+    """Django's admin with the portal's own site."""
+
+    default_site = "chicagocloud.adminsite.PortalAdminSite"

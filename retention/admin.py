@@ -13,7 +13,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from accounts import datamap
@@ -22,6 +21,7 @@ from accounts.admin_base import Act, Eyes, RecordAdmin, Section, staff
 from accounts.datamap import Category
 from accounts.models import User
 from accounts.roles import may
+from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
 from retention import disputing, placing, releasing, retrying, schedule, sight, switching, telling
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, HoldRelease, PurgeSwitch, Stage
@@ -287,11 +287,25 @@ class DisputeForm(forms.Form):
 
     processor = forms.CharField(label="Payment processor", max_length=20)
     reference = forms.CharField(label="Processor's reference", max_length=120, help_text="No card numbers.")
-    amount = forms.DecimalField(label="Amount", min_value=0.01, max_digits=12, decimal_places=2)  # type:
-    ignore[arg-type] currency = forms.RegexField( label="Currency", regex=r"^[A-Z]{3}$", initial="USD",
-    help_text="Three capital letters, such as USD." ) reason = forms.ChoiceField(label="Reason",
-    choices=Dispute.Reason.choices, initial=Dispute.Reason.GENERAL) evidence_due_at = MomentField("Evidence
-    due")
+    amount = forms.DecimalField(label="Amount", max_digits=12, decimal_places=2)
+    currency = forms.RegexField(
+        label="Currency", regex=r"^[A-Z]{3}$", initial="USD", help_text="Three capital letters, such as USD."
+    )
+    reason = forms.ChoiceField(label="Reason", choices=Dispute.Reason.choices, initial=Dispute.Reason.GENERAL)
+    evidence_due_at = MomentField("Evidence due")
+
+    def clean_amount(self) -> int:
+        """Return the amount in cents."""
+        cents = int(self.cleaned_data["amount"] * 100)
+        if cents < 1:
+            raise forms.ValidationError("Enter an amount of at least 0.01.")
+        return cents
+
+    def clean_reference(self) -> str:
+        """Refuse what looks like a card number before anything is stored."""
+        reference: str = self.cleaned_data["reference"]
+        refuse_card_number(reference)
+        return reference
 
 
 class OpenDispute(Act):
@@ -312,7 +326,7 @@ class OpenDispute(Act):
             record.pk,
             processor=data["processor"],
             reference=data["reference"],
-            amount_cents=int(data["amount"] * 100),
+            amount_cents=data["amount"],
             currency=data["currency"],
             reason=data["reason"],
             by=user.actor,
@@ -571,9 +585,7 @@ class DeletionQueueAdmin(RecordAdmin):
     def preview_selected(self, request: HttpRequest, queryset: QuerySet[DeletionRequest]) -> HttpResponse:
         """Show a dry run of the chosen requests; changes nothing."""
         sections = [dry_run(staff(request), chosen) for chosen in queryset]
-        title = {"title": "Preview (dry run)", "opts": self.opts, "list_url": self.list_url(), "acts": []}
-        context = {**self.admin_site.each_context(request), **title, "sections": sections}
-        return TemplateResponse(request, "admin/record.html", context)
+        return self.page(request, "Preview (dry run)", sections)
 
     @admin.display(description="days left")
     def days_left(self, request: DeletionRequest) -> str:

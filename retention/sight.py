@@ -124,4 +124,4 @@ def approvals_for(user: Viewer) -> QuerySet[HoldRelease]:
     if not may(user, "retention.approve_hold_release"):
         return HoldRelease.objects.none()
     waiting = HoldRelease.objects.filter(approved_at=None, hold__released_at=None, hold__in=holds_for(user))
-    return waiting.exclude(requested_by=user.pk)
+    return waiting.exclude(requested_by=user.pk) if user.pk else waiting.none()

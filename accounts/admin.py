@@ -1,0 +1,329 @@
+"""The admin's pages of accounts' own records: invoices, services, tickets, users, tokens, the outbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts import forgiving, issuing, supporting
+from accounts.admin_base import Act, Eyes, RecordAdmin, Section
+from accounts.models import ApiToken, Invoice, Person, Service, SignInIdentifier, Ticket, User
+from accounts.roles import Role
+from accounts.safeguards.models import OutboxMessage
+from accounts.templatetags.portal_tags import moment, money
+
+
+def amount(cents: int, currency: str) -> str:
+    """Return an amount in cents as people write it."""
+    return money(cents / 100, currency)  # type: ignore[arg-type]
+
+
+class Void(Act):
+    """Void an invoice."""
+
+    slug, label, permission = "void", "Void this invoice", "accounts.void_invoice"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.state == Invoice.State.ISSUED:
+            return ""
+        return f"This invoice is {record.get_state_display()}; only an issued one can be voided."
+
+    def consequences(self, record: Any) -> list[str]:
+        total = amount(record.total_cents, record.currency)
+        return [
+            f"Invoice {record.number} over {total} is no longer owed.",
+            "It no longer stops the deletion of the account.",
+            "A void invoice stays void; issue a new one instead.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        invoice = forgiving.void(record.pk, by=user)
+        return f"Invoice {invoice.number} is void."
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(RecordAdmin):
+    """Invoices: read, void."""
+
+    acts = (Void,)
+    list_display = ("number", "account", "state", "total", "issued_at", "due_at", "settled_at")
+    list_filter = ("state",)
+    list_select_related = ("account",)
+    ordering = ("-issued_at",)
+
+    @admin.display(description="total")
+    def total(self, invoice: Invoice) -> str:
+        return amount(invoice.total_cents, invoice.currency)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("Account", account_link(record)),
+            ("State", record.get_state_display()),
+            ("Total", self.total(record)),
+            ("Issued", moment(record.issued_at)),
+            ("Due", moment(record.due_at)),
+            ("Settled", moment(record.settled_at) or "not yet"),
+        ]
+        lines = [
+            (eyes.on(line, "text"), line.quantity, amount(line.amount_cents, record.currency))
+            for line in record.lines.order_by("created_at")
+        ]
+        payments = [
+            (
+                eyes.on(payment, "method"),
+                amount(payment.amount_cents, record.currency),
+                moment(payment.paid_at),
+            )
+            for payment in record.payments.order_by("paid_at")
+        ]
+        return [
+            Section("Invoice", facts=[*facts, *eyes.facts(record)]),
+            Section("Lines", head=("Text", "Quantity", "Amount"), rows=lines),
+            Section("Payments", head=("Paid with", "Amount", "Paid"), rows=payments),
+        ]
+
+
+class Waive(Act):
+    """Waive a minimum term."""
+
+    slug, label, permission = "waive", "Waive the minimum term", "accounts.waive_term"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if Service.objects.bound(timezone.now()).filter(pk=record.pk).exists():
+            return ""
+        return "No minimum term of this service runs, so there is nothing to waive."
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "The customer may end this service before its minimum term is over.",
+            "The term no longer stops the deletion of the account.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        forgiving.waive(record.pk, by=user)
+        return "The minimum term is waived."
+
+
+@admin.register(Service)
+class ServiceAdmin(RecordAdmin):
+    """Services: read, waive the minimum term."""
+
+    acts = (Waive,)
+    list_display = ("id", "account", "plan", "started_at", "term_ends_at", "term_waived_at", "stops_at")
+    list_filter = ("plan",)
+    list_select_related = ("account",)
+    ordering = ("-started_at",)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("Account", account_link(record)),
+            ("Plan", record.plan),
+            ("Monthly", amount(record.monthly_cents, "USD")),
+            ("Started", moment(record.started_at)),
+            ("Minimum term ends", moment(record.term_ends_at) or "no minimum term"),
+            ("Minimum term waived", moment(record.term_waived_at) or "no"),
+            ("Paid until", moment(record.paid_until) or "not in advance"),
+            ("Stops", moment(record.stops_at) or "not planned"),
+        ]
+        return [Section("Service", facts=[*eyes.facts(record), *facts])]
+
+
+class ReplyForm(forms.Form):
+    """An answer to a ticket."""
+
+    text = forms.CharField(
+        label="Your answer",
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 8}),
+        help_text="The customer reads it in the portal. Write no card numbers.",
+    )
+
+
+class Reply(Act):
+    """Answer a ticket."""
+
+    slug, label, permission = "reply", "Send an answer", "accounts.reply_ticket"
+    form_class = ReplyForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return "This ticket is closed." if record.state == Ticket.State.CLOSED else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "The customer is told by mail and reads your answer in the portal.",
+            "The ticket no longer waits for us.",
+        ]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return [conversation(eyes, record)]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        supporting.reply(record.pk, by=user, body=form.cleaned_data["text"])
+        return f"Your answer to {record.reference} is there for the customer to read."
+
+
+def conversation(eyes: Eyes, ticket: Ticket) -> Section:
+    """Return a ticket's messages, oldest first."""
+    rows = [
+        (
+            "staff" if message.is_from_staff else "customer",
+            moment(message.created_at),
+            eyes.on(message, "body"),
+        )
+        for message in ticket.messages.order_by("created_at")
+    ]
+    return Section("Messages", head=("From", "When", "Message"), rows=rows)
+
+
+@admin.register(Ticket)
+class TicketAdmin(RecordAdmin):
+    """Tickets: read, answer."""
+
+    acts = (Reply,)
+    list_display = ("reference", "account", "kind", "state", "created_at")
+    list_filter = ("state", "kind")
+    list_select_related = ("account",)
+    ordering = ("-created_at",)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("Reference", record.reference),
+            ("Account", account_link(record)),
+            ("Kind", record.get_kind_display()),
+            ("State", record.get_state_display()),
+            ("Opened", moment(record.created_at)),
+        ]
+        return [Section("Ticket", facts=[*facts, *eyes.facts(record)]), conversation(eyes, record)]
+
+
+@admin.register(User)
+class UserAdmin(RecordAdmin):
+    """Users, read-only: roles are given by the operator's command, customers change their own sign-in."""
+
+    list_display = ("id", "account", "is_owner", "is_staff", "is_active", "created_at")
+    list_filter = ("is_staff", "is_active", "is_owner")
+    list_select_related = ("account",)
+    ordering = ("-created_at",)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        roles = ", ".join(Role(name).label for name in record.groups.values_list("name", flat=True))
+        facts: list[tuple[str, Any]] = [
+            ("Account", account_link(record) if record.account_id else "staff"),
+            ("Owner of the account", "yes" if record.is_owner else "no"),
+            ("May sign in", "yes" if record.is_active else "no"),
+            ("Roles", roles or "none"),
+            ("Since", moment(record.created_at)),
+        ]
+        person = Person.objects.filter(user_id=record.pk).first()
+        names = [
+            (name.get_kind_display(), eyes.on(name, "value"), "yes" if name.signs_in else "no")
+            for name in SignInIdentifier.objects.filter(user=record).order_by("kind")
+        ]
+        return [
+            Section("User", facts=[*facts, *(eyes.facts(person) if person else [])]),
+            Section("Sign-in names", head=("Kind", "Name", "Signs in"), rows=names),
+        ]
+
+
+class TokenForm(forms.Form):
+    """A token of another system."""
+
+    name = forms.CharField(label="System that will use it", max_length=60, help_text="For instance: billing")
+    scopes = forms.MultipleChoiceField(
+        label="What it may do", choices=list(issuing.SCOPES.items()), widget=forms.CheckboxSelectMultiple
+    )
+    days = forms.IntegerField(
+        label="Days until it ends", min_value=1, max_value=issuing.LONGEST_DAYS, initial=90
+    )
+
+
+class MakeToken(Act):
+    """Make a token and show its secret once."""
+
+    slug, label, permission = "make", "Make a token", "accounts.make_token"
+    form_class = TokenForm
+    needs_record = False
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "The secret is shown once, on the next page. It is stored as a hash and cannot be read again."
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> Section:
+        data = form.cleaned_data
+        token, secret = issuing.issue(data["name"], data["scopes"], by=user, days=data["days"])
+        facts = [("Token", token.pk), ("Secret", format_html("<code>{}</code>", secret))]
+        return Section("Copy the secret now: it is not shown again", facts=facts)
+
+
+class RevokeToken(Act):
+    """Revoke a token."""
+
+    slug, label, permission = "revoke", "Revoke this token", "accounts.revoke_token"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        live = ApiToken.objects.live(timezone.now()).filter(pk=record.pk).exists()
+        return "" if live else "This token has ended already."
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["The system that uses it is refused from now on. A revoked token does not come back."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        issuing.revoke(record.pk, by=user)
+        return f"Token {record.pk} is revoked."
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(RecordAdmin):
+    """Tokens of other systems: make, revoke."""
+
+    acts = (MakeToken, RevokeToken)
+    list_display = ("name", "created_at", "expires_at", "last_used_at", "revoked_at")
+    ordering = ("-created_at",)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("System", record.name),
+            ("Scopes", ", ".join(record.scopes)),
+            ("Made", moment(record.created_at)),
+            ("Ends", moment(record.expires_at) or "never"),
+            ("Last used", moment(record.last_used_at) or "never"),
+            ("Revoked", moment(record.revoked_at) or "no"),
+        ]
+        return [Section("Token", facts=facts)]
+
+
+@admin.register(OutboxMessage)
+class OutboxAdmin(RecordAdmin):
+    """The outbox: where each message stands, never its content."""
+
+    list_display = ("id", "kind", "state", "attempts", "last_error", "created_at", "due_at", "ended_at")
+    list_filter = ("state", "kind")
+    ordering = ("-created_at",)
+    subject_field = "subject"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("content")
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            ("Kind", record.kind),
+            ("State", record.get_state_display()),
+            ("Attempts", record.attempts),
+            ("Last error", record.last_error or "none"),
+            ("Written", moment(record.created_at)),
+            ("Due", moment(record.due_at) or "waits for its event"),
+            ("Ended", moment(record.ended_at) or "not yet"),
+        ]
+        return [Section("Message", facts=facts)]
+
+
+def account_link(record: Any) -> str:
+    """Return a link to the customer card a record belongs to, by number."""
+    card: Any = admin.site.get_model_admin(type(record.account))
+    return format_html('<a href="{}">{}</a>', card.url_of(record.account), record.account.number)

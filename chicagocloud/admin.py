@@ -1,0 +1,194 @@
+"""The customer card and the ledger: pages of the admin that read from every room."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts.admin import amount
+from accounts.admin_base import Eyes, RecordAdmin, Section, staff
+from accounts.models import Account, Address, Contact, Invoice, Person, Service, SignInIdentifier, Ticket
+from accounts.roles import may
+from accounts.safeguards.models import LedgerEntry
+from accounts.templatetags.portal_tags import moment
+from retention import sight
+from retention.admin import OpenDispute, PlaceHold
+from retention.models import DeletionRequest, Dispute, Erasure, Hold
+
+RECENT = 20
+
+
+@admin.register(Account)
+class AccountAdmin(RecordAdmin):
+    """The customer card: one page, no tab hunting; each part only for the roles that may have it."""
+
+    acts = (PlaceHold, OpenDispute)
+    subject_field = "pk"
+    list_display = ("number", "state", "created_at", "closed_at", "due_at", "erased_at")
+    list_filter = ("state",)
+    ordering = ("-created_at",)
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        parts = [self._account(record), *self._people(eyes, record), *self._contacts(eyes, record)]
+        for act, part in (
+            ("accounts.view_service", self._services),
+            ("accounts.view_invoice", self._invoices),
+            ("retention.view_dispute", self._disputes),
+            ("retention.view_hold", self._holds),
+            ("retention.view_deletionrequest", self._deletions),
+            ("accounts.view_ticket", self._tickets),
+            ("safeguards.view_ledgerentry", self._entries),
+        ):
+            if may(eyes.user, act):
+                parts.append(part(eyes, record))
+        return parts
+
+    def _account(self, account: Account) -> Section:
+        facts = [
+            ("Number", account.number),
+            ("State", account.get_state_display()),
+            ("Customer since", moment(account.created_at)),
+            ("Closed", moment(account.closed_at) or "no"),
+            ("Deletion due", moment(account.due_at) or "not asked for"),
+            ("Erased", moment(account.erased_at) or "no"),
+        ]
+        return Section("Account", facts=facts)
+
+    def _people(self, eyes: Eyes, account: Account) -> list[Section]:
+        people = [
+            (eyes.on(person, "name"), eyes.on(person, "username"))
+            for person in Person.objects.filter(account=account).order_by("created_at")
+        ]
+        names = [
+            (name.get_kind_display(), eyes.on(name, "value"), "yes" if name.signs_in else "no")
+            for name in SignInIdentifier.objects.filter(account=account).order_by("kind")
+        ]
+        return [
+            Section("People", head=("Name", "User name"), rows=people),
+            Section("Sign-in names", head=("Kind", "Name", "Signs in"), rows=names),
+        ]
+
+    def _contacts(self, eyes: Eyes, account: Account) -> list[Section]:
+        contacts = Contact.objects.filter(account=account, removed_at=None).order_by("created_at")
+        rows = [
+            (
+                contact.get_role_display(),
+                *(eyes.on(contact, name) for name in ("name", "company", "email", "phone")),
+            )
+            for contact in contacts
+        ]
+        addresses = Address.objects.filter(account=account, removed_at=None).order_by("created_at")
+        lines = [
+            (
+                address.get_kind_display(),
+                *(eyes.on(address, name) for name in ("street", "postcode", "city", "region", "country")),
+            )
+            for address in addresses
+        ]
+        return [
+            Section("Contacts", head=("For", "Name", "Company", "E-mail", "Telephone"), rows=rows),
+            Section("Addresses", head=("For", "Street", "Postcode", "City", "Region", "Country"), rows=lines),
+        ]
+
+    def _services(self, eyes: Eyes, account: Account) -> Section:
+        rows = [
+            (
+                self._link(service, service.plan),
+                eyes.on(service, "name"),
+                moment(service.term_ends_at) or "none",
+                moment(service.stops_at) or "not planned",
+            )
+            for service in Service.objects.filter(account=account).order_by("started_at")
+        ]
+        return Section("Services", head=("Plan", "Name", "Minimum term ends", "Stops"), rows=rows)
+
+    def _invoices(self, eyes: Eyes, account: Account) -> Section:
+        rows = [
+            (
+                self._link(invoice, invoice.number),
+                amount(invoice.total_cents, invoice.currency),
+                moment(invoice.due_at),
+            )
+            for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at")
+        ]
+        return Section("Unpaid invoices", head=("Number", "Total", "Due"), rows=rows)
+
+    def _disputes(self, eyes: Eyes, account: Account) -> Section:
+        rows = [
+            (
+                self._link(dispute, dispute.get_state_display()),
+                amount(dispute.amount_cents, dispute.currency),
+                moment(dispute.opened_at),
+            )
+            for dispute in Dispute.objects.filter(account=account).order_by("opened_at")
+        ]
+        return Section("Payment disputes", head=("State", "Amount", "Opened"), rows=rows)
+
+    def _holds(self, eyes: Eyes, account: Account) -> Section:
+        now = timezone.now()
+        rows = [
+            (
+                self._link(hold, sight.reason(hold)),
+                ", ".join(hold.categories) or "everything",
+                moment(hold.placed_at),
+                "yes" if sight.covers(hold, now) else "no",
+            )
+            for hold in sight.holds_for(eyes.user).filter(account=account).order_by("placed_at")
+        ]
+        head = ("Kind", "Covers", "Placed", "Active")
+        return Section("Holds", head=head, rows=rows, empty="None that your role shows.")
+
+    def _deletions(self, eyes: Eyes, account: Account) -> Section:
+        steps = list(Erasure.objects.live().filter(account=account))
+        visible: list[Hold] = list(sight.holds_for(eyes.user).filter(account=account))
+        now = timezone.now()
+        rows = [
+            (
+                self._link(request, request.reference),
+                moment(request.due_at),
+                str(sight.standing(request, steps, visible, now)),
+            )
+            for request in DeletionRequest.objects.filter(account=account).order_by("requested_at")
+        ]
+        return Section("Deletion", head=("Reference", "Due", "State"), rows=rows, empty="Not asked for.")
+
+    def _tickets(self, eyes: Eyes, account: Account) -> Section:
+        rows = [
+            (self._link(ticket, ticket.reference), ticket.get_state_display(), moment(ticket.created_at))
+            for ticket in Ticket.objects.filter(account=account, removed_at=None).order_by("created_at")
+        ]
+        return Section("Tickets", head=("Reference", "State", "Opened"), rows=rows)
+
+    def _entries(self, eyes: Eyes, account: Account) -> Section:
+        entries = sight.ledger_for(eyes.user).filter(subject=account.pk).order_by("-at")[:RECENT]
+        rows = [(moment(entry.at), entry.action, entry.actor) for entry in entries]
+        return Section(f"Ledger, the last {RECENT}", head=("When", "What", "Who"), rows=rows)
+
+    def _link(self, record: Any, text: str) -> str:
+        room = self.admin_site.get_model_admin(type(record))
+        return format_html('<a href="{}">{}</a>', room.url_of(record), text)  # type: ignore[attr-defined]
+
+
+@admin.register(LedgerEntry)
+class LedgerAdmin(RecordAdmin):
+    """The ledger: what was done, by whom, to what; entries of sealed matters only for those who may know."""
+
+    list_display = ("at", "action", "actor", "subject")
+    ordering = ("-at",)
+    subject_field = "subject"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        return sight.ledger_for(staff(request))
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        facts = [
+            (name, value if isinstance(value, str) else json.dumps(value))
+            for name, value in sorted(json.loads(record.body).items())
+        ]
+        return [Section("Entry", facts=[*facts, ("leaf hash", bytes(record.leaf).hex())])]

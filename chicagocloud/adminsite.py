@@ -1,0 +1,116 @@
+"""The admin site: for staff, signed in by the portal's own page; its front page is work, not models.
+
+Nothing changes on GET but the ledger's entries of who looked. There is no bulk deletion anywhere, no page for
+Django's own log, and nothing personal in an address: a customer is found by a POST form that redirects to a
+random id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from csp.constants import NONE, SELF
+from csp.decorators import csp_replace
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.admin_base import staff
+from accounts.roles import may, roles_of
+from chicagocloud.finding_customers import FindForm, find
+from chicagocloud.work import piles
+
+# The stock admin's scripts and styles are files of the site itself (pages.md, gate 5).
+POLICY: dict[str, Any] = {
+    "default-src": [SELF],
+    "style-src": None,
+    "script-src": None,
+    "img-src": None,
+    "connect-src": None,
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
+    "base-uri": [NONE],
+}
+# Pages of the stock site that the portal's own replace, or that would leave a way around the acts.
+LEFT_OUT = {"logout", "password_change", "password_change_done", "autocomplete", "view_on_site"}
+FIND = "accounts.view_account"
+
+
+class PortalAdminSite(admin.AdminSite):
+    """One site; every page of it is for active staff and under one content policy."""
+
+    site_header = "ChicagoCloud staff"
+    site_title = "ChicagoCloud staff"
+    index_title = "Your work"
+    index_template = "admin/work.html"
+    site_url = None
+    enable_nav_sidebar = False
+    final_catch_all_view = False
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.disable_action("delete_selected")
+
+    def get_urls(self) -> list[Any]:
+        kept = [url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT]
+        return [path("find/", self.admin_view(self.find_view), name="find"), *kept]
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        """Let active staff through; send strangers to sign in, refuse customers."""
+        inner = super().admin_view(view, cacheable)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if self.has_permission(request):
+                return inner(request, *args, **kwargs)
+            if request.user.is_authenticated:
+                raise PermissionDenied
+            return redirect_to_login(request.get_full_path(), reverse(settings.LOGIN_URL))
+
+        return csp_replace(POLICY)(update_wrapper(guarded, view))
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Send to the portal's sign-in page: there is one way to sign in."""
+        if self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
+        if request.user.is_authenticated:
+            raise PermissionDenied
+        wanted = request.GET.get("next", "")
+        if not url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
+            wanted = reverse("admin:index", current_app=self.name)
+        return redirect_to_login(wanted, reverse(settings.LOGIN_URL))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        roles = sorted(role.label for role in roles_of(request.user))
+        finds = may(request.user, FIND)
+        return {**super().each_context(request), "role_names": roles, "finds_customers": finds}
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show what waits for this member of staff; the list of models comes last."""
+        return super().index(request, {"piles": piles(staff(request), self.name), **(extra_context or {})})
+
+    def find_view(self, request: HttpRequest) -> HttpResponse:
+        """Find a customer by number, reference or e-mail address; the answer is a redirect to a random id."""
+        user = staff(request)
+        if not may(user, FIND):
+            raise PermissionDenied
+        form = FindForm(request.POST if request.method == "POST" else None)
+        status = 200
+        if request.method == "POST":
+            account_id = find(form.cleaned_data["wanted"], user) if form.is_valid() else None
+            if account_id is not None:
+                card = reverse("admin:accounts_account_change", args=[account_id], current_app=self.name)
+                return HttpResponseRedirect(card)
+            if form.is_valid():
+                form.add_error(
+                    "wanted", "No customer has this number, reference or address. Check it for typing errors."
+                )
+            status = 422
+        context = {**self.each_context(request), "title": "Find a customer", "form": form}
+        return TemplateResponse(request, "admin/find.html", context, status=status)

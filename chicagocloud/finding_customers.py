@@ -1,0 +1,64 @@
+"""Finding a customer for staff: by account number, by reference (DEL-, TIC-), or by e-mail address.
+
+An address is looked up by its blind index and only for roles that are shown contacts at all; it stands in no
+URL, log or ledger entry.
+"""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from accounts.datamap import Category
+from accounts.models import Account, SignInIdentifier, Ticket, User
+from accounts.roles import View, category_view
+from accounts.safeguards.finding import clean_email, digest
+from retention.models import DeletionRequest
+
+NUMBER = re.compile(r"[1-9][0-9]{8}", re.ASCII)
+
+
+class FindForm(forms.Form):
+    """One field for all three."""
+
+    wanted = forms.CharField(
+        label="Account number, reference or e-mail address",
+        max_length=254,
+        help_text="For instance 123456789, DEL-7F3K-22QM or name@example.com.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "size": 40}),
+    )
+
+
+def find(wanted: str, user: User) -> UUID | None:
+    """Return the account that `wanted` leads to, or None."""
+    text = wanted.strip()
+    if NUMBER.fullmatch(text):
+        return _first(Account.objects.filter(number=text).values_list("pk", flat=True).first())
+    if "@" in text:
+        return _by_address(text) if category_view(user, Category.CONTACT) > View.HIDDEN else None
+    reference = text.upper()
+    if reference.startswith("DEL-"):
+        found = (
+            DeletionRequest.objects.filter(reference=reference).values_list("account_id", flat=True).first()
+        )
+        return _first(found)
+    return _first(Ticket.objects.filter(reference=reference).values_list("account_id", flat=True).first())
+
+
+def _by_address(text: str) -> UUID | None:
+    try:
+        address = clean_email(text)
+    except ValidationError:
+        return None
+    names = SignInIdentifier.objects.filter(
+        kind=SignInIdentifier.Kind.EMAIL, digest=digest("email", address), account__isnull=False
+    )
+    # The one that signs in now before an older account of the same address.
+    return _first(names.order_by("-signs_in", "-created_at").values_list("account_id", flat=True).first())
+
+
+def _first(found: object) -> UUID | None:
+    return found if isinstance(found, UUID) else None
