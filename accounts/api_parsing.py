@@ -1,0 +1,192 @@
+"""What the API reads and how it refuses: strict JSON in, problem details (RFC 9457) out.
+
+A duplicate key, NaN, a number too large, deep nesting, a NUL, bytes that are no UTF-8 or an unknown field
+are 400; a body over the limit is 413 before it is parsed. A refusal names fields, never the values that
+were sent.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import IO, Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+from rest_framework import exceptions, serializers
+from rest_framework.parsers import BaseParser
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from accounts.errors import NotActionable
+from accounts.keys.provider import KeyUnavailable
+
+LARGEST_BODY = 64 * 1024
+DEEPEST = 16
+LONGEST_NAME = 40
+PROBLEM = "application/problem+json"
+
+
+class TooLarge(exceptions.APIException):
+    """The body is over the limit."""
+
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_detail = f"A request body has at most {LARGEST_BODY} bytes."
+    default_code = "too_large"
+
+
+class Unprocessable(exceptions.APIException):
+    """The request reads well but cannot be followed as it is."""
+
+    status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+    default_code = "unprocessable"
+
+
+class UnknownFields(exceptions.ValidationError):
+    """The body names fields that do not exist; a field that exists with a wrong value is 422 instead."""
+
+
+class Conflict(exceptions.APIException):
+    """The state of things does not allow it."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_code = "conflict"
+
+
+class Unavailable(exceptions.APIException):
+    """Something the portal needs is away; nothing was done."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The portal cannot do this just now; nothing was done. Try again later."
+    default_code = "unavailable"
+
+
+class StrictJSONParser(BaseParser):
+    """Reads one JSON value and refuses what readers disagree about."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the value; raise TooLarge or ParseError."""
+        raw = stream.read(LARGEST_BODY + 1)
+        if len(raw) > LARGEST_BODY:
+            raise TooLarge
+        try:
+            return _checked(
+                json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
+            )
+        except (ValueError, RecursionError):
+            raise exceptions.ParseError(
+                f"The body is no strict JSON: UTF-8, no name twice, no NaN, at most {DEEPEST} levels deep."
+            ) from None
+
+
+class RefusesUnknownFields(serializers.Serializer[Any]):
+    """A serializer for which an unknown field is an error: what is ignored was meant to do something."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the validated fields; raise ValidationError naming those that are not known."""
+        if isinstance(data, Mapping):
+            known = {name for name, field in self.fields.items() if not field.read_only}
+            unknown = sorted({_name(name) for name in data if name not in known})
+            if unknown:
+                raise UnknownFields({name: ["This field is not known."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A whole number as JSON writes one: no text, no fraction, no digits of other scripts."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return the number; raise ValidationError for anything else."""
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Problem(serializers.Serializer[Any]):
+    """Problem details (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(required=False)
+    errors = serializers.DictField(required=False)  # type: ignore[assignment]
+
+
+def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return an error as problem details; None leaves one that nobody expected to the server's 500."""
+    error = _as_api_error(error)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    status = HTTPStatus(response.status_code)
+    if isinstance(error, exceptions.ValidationError) and not isinstance(error, UnknownFields):
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    problem: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": status.value}
+    if isinstance(error, exceptions.ValidationError):
+        problem["detail"] = "Some fields cannot be taken as they are."
+        problem["errors"] = response.data
+    else:
+        problem["detail"] = str(getattr(error, "detail", status.phrase))
+    response.data = problem
+    response.status_code = status.value
+    response.content_type = PROBLEM
+    return response
+
+
+def _as_api_error(error: Exception) -> Exception:
+    if isinstance(error, NotActionable):
+        return Conflict(str(error))
+    if isinstance(error, KeyUnavailable):
+        return Unavailable()
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(error, Http404):
+        return exceptions.NotFound()
+    if isinstance(error, DjangoValidationError):
+        return exceptions.ValidationError(error.messages)
+    return error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name stands twice")
+    return content
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _checked(value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise ValueError("too deep")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _checked(name, depth + 1)
+            _checked(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _checked(item, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is too large")
+    elif isinstance(value, str):
+        value.encode()
+        if "\x00" in value:
+            raise ValueError("a text holds NUL")
+    return value
+
+
+def _name(name: Any) -> str:
+    text = str(name)
+    return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_NAME else "(unreadable)"

@@ -1,0 +1,20 @@
+"""The addresses of the REST API and of its documentation, which is public and names no secret."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from retention.api import CloseDispute, OpenDispute
+
+app_name = "api"
+urlpatterns = [
+    path("v1/disputes/", OpenDispute.as_view(), name="open_dispute"),
+    path("v1/disputes/close/", CloseDispute.as_view(), name="close_dispute"),
+    path("schema/", SpectacularAPIView.as_view(authentication_classes=[]), name="schema"),
+    path(
+        "docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="api:schema", authentication_classes=[]),
+        name="docs",
+    ),
+]

@@ -1,0 +1,197 @@
+"""The API of the billing system: it tells of payment disputes and of how they end (P25).
+
+A dispute is named by its processor and the processor's reference, both in the body: nothing personal
+stands in an address. Opening one holds what is needed to settle it; closing it ends the hold, and a due
+erasure goes on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api_parsing import Problem, RefusesUnknownFields, Whole
+from accounts.api_tokens import Caller
+from accounts.idempotency import HEADER, Answer, once
+from accounts.models import Account
+from accounts.registering import NUMBER
+from accounts.safeguards.cards import refuse_card_number
+from retention.disputing import close_dispute, find_dispute, open_dispute
+from retention.models import Dispute
+
+LARGEST_AMOUNT = 10**11
+LATEST_EVIDENCE = dt.timedelta(days=366)
+PROCESSOR = r"^[a-z][a-z0-9_-]{1,19}$"
+
+
+class Named(RefusesUnknownFields):
+    """How a dispute is named."""
+
+    processor = serializers.RegexField(PROCESSOR, help_text="the payment processor, e.g. stripe")
+    reference = serializers.CharField(
+        max_length=120, validators=[refuse_card_number], help_text="the processor's id of the dispute"
+    )
+
+
+class Opening(Named):
+    """A dispute as the processor reports it."""
+
+    account = serializers.RegexField(rf"^{NUMBER.pattern}$", help_text="the account number, nine digits")
+    amount_cents = Whole(min_value=1, max_value=LARGEST_AMOUNT)
+    currency = serializers.RegexField(r"^[A-Z]{3}$", default="USD", help_text="ISO 4217")
+    reason = serializers.ChoiceField(Dispute.Reason.choices, default=Dispute.Reason.GENERAL)
+    evidence_due_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="until when the processor takes evidence"
+    )
+
+    def validate_evidence_due_at(self, at: dt.datetime | None) -> dt.datetime | None:
+        """Refuse a date that no processor gives."""
+        now = timezone.now()
+        if at is not None and not now - LATEST_EVIDENCE < at < now + LATEST_EVIDENCE:
+            raise serializers.ValidationError("This is more than a year away.")
+        return at
+
+
+class Ending(Named):
+    """How a dispute ended."""
+
+    outcome = serializers.ChoiceField(["won", "lost", "withdrawn"])
+
+
+class Standing(serializers.Serializer[Any]):
+    """A dispute as the portal keeps it; the processor's reference is not repeated."""
+
+    id = serializers.UUIDField()
+    account = serializers.CharField()
+    state = serializers.ChoiceField(Dispute.State.choices)
+    opened_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="New for each write, the same for its repeats.",
+)
+PROBLEMS: dict[int, Any] = {
+    400: OpenApiResponse(Problem, "The body is no strict JSON, or names an unknown field."),
+    401: OpenApiResponse(Problem, "No live token."),
+    403: OpenApiResponse(Problem, "The token does not carry the scope disputes:write."),
+    404: OpenApiResponse(Problem, "There is no such account or dispute."),
+    409: OpenApiResponse(Problem, "The state of things does not allow it; the detail names the way out."),
+    413: OpenApiResponse(Problem, "The body is too large."),
+    422: OpenApiResponse(
+        Problem, "A field has a value it cannot have, or the key was used with another body."
+    ),
+}
+
+
+class DisputeView(APIView):
+    """Common part of both doors."""
+
+    required_scope = "disputes:write"
+
+
+class OpenDispute(DisputeView):
+    """`POST /api/v1/disputes/`."""
+
+    @extend_schema(
+        operation_id="open_dispute",
+        summary="Open a payment dispute",
+        parameters=[IDEMPOTENCY_KEY],
+        request=Opening,
+        responses={
+            201: Standing,
+            200: OpenApiResponse(Standing, "It was open already, just so."),
+            **PROBLEMS,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Record a dispute and hold what is needed to settle it."""
+        caller = _caller(request)
+        fields = _fields(Opening, request)
+        return once(request, caller.pk, lambda: _open(caller, fields))
+
+
+class CloseDispute(DisputeView):
+    """`POST /api/v1/disputes/close/`."""
+
+    @extend_schema(
+        operation_id="close_dispute",
+        summary="Close a payment dispute",
+        parameters=[IDEMPOTENCY_KEY],
+        request=Ending,
+        responses={200: Standing, **PROBLEMS},
+    )
+    def post(self, request: Request) -> Response:
+        """Record how a dispute ended; its hold ends with it."""
+        caller = _caller(request)
+        fields = _fields(Ending, request)
+        return once(request, caller.pk, lambda: _close(caller, fields))
+
+
+def _caller(request: Request) -> Caller:
+    caller = request.user
+    assert isinstance(caller, Caller)  # noqa: S101 - HasScope lets nobody else in
+    return caller
+
+
+def _fields(form: type[RefusesUnknownFields], request: Request) -> dict[str, Any]:
+    serializer = form(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    fields: dict[str, Any] = serializer.validated_data
+    return fields
+
+
+def _open(caller: Caller, fields: dict[str, Any]) -> Answer:
+    account = Account.objects.filter(number=fields.pop("account")).first()
+    if account is None:
+        raise NotFound("There is no account with this number.")
+    known = find_dispute(fields["processor"], fields["reference"])
+    if known is not None and _is_same(known, caller, account, fields):
+        return 200, _standing(known)
+    return 201, _standing(open_dispute(account.pk, by=caller.actor, **fields))
+
+
+def _is_same(known: Dispute, caller: Caller, account: Account, fields: dict[str, Any]) -> bool:
+    """Whether this caller opened the same dispute before: a repeat after an answer was lost."""
+    return (known.account_id, known.opened_by, known.amount_cents, known.currency, known.reason) == (
+        account.pk,
+        caller.actor,
+        fields["amount_cents"],
+        fields["currency"],
+        fields["reason"],
+    )
+
+
+def _close(caller: Caller, fields: dict[str, Any]) -> Answer:
+    known = find_dispute(fields["processor"], fields["reference"])
+    if known is None:
+        raise NotFound("There is no dispute with this processor and reference.")
+    if known.state == fields["outcome"]:
+        return 200, _standing(known)
+    return 200, _standing(close_dispute(known.pk, outcome=fields["outcome"], by=caller.actor))
+
+
+def _standing(dispute: Dispute) -> dict[str, Any]:
+    return dict(
+        Standing(
+            {
+                "id": dispute.pk,
+                "account": dispute.account.number,
+                "state": dispute.state,
+                "opened_at": dispute.opened_at,
+                "closed_at": dispute.closed_at,
+            }
+        ).data
+    )
