@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Count
 
 from accounts.datamap.declaring import Ends, Foreign, Personal, foreign_entries
-from accounts.datamap.words import Category
+from accounts.datamap.words import Audience, Category
 
 # Columns of these types cannot hold a person's words.
 CARRIES_NO_PERSON = (
@@ -97,6 +97,8 @@ def counts(account_ids: Iterable[UUID], cutoffs: Mapping[str, dt.datetime]) -> d
     ids = list(account_ids)
     totals: dict[str, int] = {}
     for model, entry in governed().items():
+        if Audience.CUSTOMER not in entry.shown:
+            continue
         found = sum(shown(model, account_id, cutoffs).count() for account_id in ids)
         totals[entry.category.value] = totals.get(entry.category.value, 0) + found
     return totals

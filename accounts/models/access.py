@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
+from accounts.datamap.declaring import STAFF_ONLY
 from accounts.keys.identifiers import uuid7
 from accounts.models.account import Account, OfAccount
 from accounts.safeguards.fields import SealedText
@@ -66,6 +67,7 @@ class Session(AbstractBaseSession):
         source="your browser",
         fields={"session_data": Held("Session", shown=frozenset())},
         plain={"session_key": "random"},
+        shown=STAFF_ONLY,
     )
 
     @classmethod
@@ -97,6 +99,9 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     objects = ApiTokenQuerySet.as_manager()
+
+    class Meta:
+        permissions = [("make_token", "Can make an API token"), ("revoke_token", "Can revoke an API token")]
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -93,6 +93,7 @@ class Invoice(OfAccount):
             # the obligation check of the purge
             models.Index(fields=["account"], condition=Q(state="issued"), name="invoice_unpaid"),
         ]
+        permissions = [("void_invoice", "Can void an invoice")]
 
 
 class InvoiceLine(OfAccount):

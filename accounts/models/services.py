@@ -55,6 +55,7 @@ class Service(OfAccount):
             # the obligation check of the purge
             models.Index(fields=["account", "term_ends_at"], name="service_by_term"),
         ]
+        permissions = [("waive_term", "Can waive a minimum term")]
 
     def stop_on_close(self, at: dt.datetime) -> dt.datetime:
         """Return the moment this service stops when its account closes at `at` (P23)."""

@@ -49,6 +49,9 @@ class Ticket(OfAccount):
         plain={"reference": "random"},
     )
 
+    class Meta:
+        permissions = [("reply_ticket", "Can answer a ticket")]
+
 
 class TicketMessage(OfAccount):
     """One message of a ticket, from the customer or from staff."""

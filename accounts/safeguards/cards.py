@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 # 13 to 19 digits (ISO/IEC 7812), single blanks or dashes between them; "+" before them means a telephone number.
-DIGITS = re.compile(r"(?<![\d+])\d(?:[ \-\u2010-\u2015\u00a0]?\d){12,18}(?!\d)")
+# The run stands alone: identifiers in hexadecimal hold such runs by chance.
+DIGITS = re.compile(r"(?<![\w+])\d(?:[ \-\u2010-\u2015\u00a0]?\d){12,18}(?!\w)")
 
 
 def holds_card_number(text: str) -> bool:

@@ -216,7 +216,7 @@ BEGIN
          WHERE e.account_id = NEW.account_id AND e.state <> 'cancelled' AND e.category <> 'credentials'
            AND (cardinality(NEW.categories) = 0 OR e.category = ANY(NEW.categories));
         IF cardinality(whole) > 0 AND left_over = 0
-           AND (cardinality(NEW.categories) = 0 OR NEW.categories <@ whole) THEN
+           AND (cardinality(NEW.categories) = 0 OR NEW.categories::text[] <@ whole) THEN
             RAISE EXCEPTION 'account %: what the hold would cover was deleted at %', NEW.account_id, gone_at
                 USING ERRCODE = 'PH002', DETAIL = to_char(gone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
         END IF;

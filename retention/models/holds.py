@@ -145,6 +145,7 @@ class Hold(models.Model):
             ("place_hold", "Can place a hold"),
             ("request_hold_release", "Can ask for the release of a hold"),
             ("approve_hold_release", "Can approve the release of a hold"),
+            ("tell_hold", "Can record that the customer was told of a hold"),
             ("view_sealed_hold", "Can see holds the customer was not told of"),
         ]
 

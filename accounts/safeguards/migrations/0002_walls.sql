@@ -13,7 +13,7 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 BEGIN
     RAISE EXCEPTION 'the ledger is append-only: % is refused', TG_OP USING ERRCODE = 'PH001';
 END $guard$;
-CREATE TRIGGER z_guard_ledger BEFORE UPDATE OR DELETE OR TRUNCATE ON public.safeguards_ledgerentry
+CREATE TRIGGER z_guard_ledger BEFORE DELETE OR UPDATE OR TRUNCATE ON public.safeguards_ledgerentry
     FOR EACH STATEMENT EXECUTE FUNCTION public.guard_ledger();
 ALTER TABLE public.safeguards_ledgerentry ENABLE ALWAYS TRIGGER z_guard_ledger;
 
