@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import secrets
+import select
 import shlex
 import signal
 import subprocess
@@ -236,18 +237,42 @@ def announce(words: str) -> None:
         time.sleep(0.1)
 
 
+def watch_terminal() -> None:
+    """Ask the run to end when its terminal is closed; the signal for that reaches only the session's
+    leader.
+    """
+    if not os.isatty(0):
+        return
+    terminal = select.poll()
+    terminal.register(0, 0)
+    while not any(event & (select.POLLHUP | select.POLLERR) for _, event in terminal.poll()):
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Runner(Manager):  # type: ignore[misc]
+    """Honcho's manager, with what goes on beside the processes; threads begin after it has forked them."""
+
+    words = ""
+
+    def _start(self) -> None:
+        super()._start()
+        threading.Thread(target=announce, args=[self.words], daemon=True).start()
+        threading.Thread(target=watch_terminal, daemon=True).start()
+
+
 def serve(words: str) -> int:
     """Run the processes until one ends or somebody asks; return the exit code."""
-    manager = Manager(Printer(PatientOutput()))
-    manager._process_ctor = NotedProcess
+    runner = Runner(Printer(PatientOutput()))
+    runner._process_ctor = NotedProcess
+    runner.words = words
     for name, command in commands().items():
-        manager.add_process(name, f"exec {shlex.join(command)}", env=dict(os.environ), cwd=str(ROOT))
-    # The runner knows Ctrl-C and SIGTERM; a closed terminal is the same wish.
+        runner.add_process(name, f"exec {shlex.join(command)}", env=dict(os.environ), cwd=str(ROOT))
+    # The runner knows Ctrl-C and SIGTERM; a hang-up is the same wish.
     this = os.getpid()
     signal.signal(signal.SIGHUP, lambda *_: os.kill(this, signal.SIGTERM) if os.getpid() == this else None)
-    threading.Thread(target=announce, args=[words], daemon=True).start()
-    manager.loop()
-    asked = manager.returncode in {128 + number for number in ENDING}
+    runner.loop()
+    asked = runner.returncode in {128 + number for number in ENDING}
     return 0 if asked else bootstrap.FAILED
 
 
