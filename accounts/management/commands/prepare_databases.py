@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 OWNER, RUNTIME, REWRAPPER = "portal_owner", "portal_runtime", "portal_rewrapper"
 # What the runtime role may do with tables made later; single tables and columns are narrowed by migrations.
@@ -74,10 +74,10 @@ def prepare(alias: str, admin_url: str, database: str, *, create: bool) -> None:
             admin.execute(statement)
         known = admin.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", [database]).fetchone()
         if create and known is None:
-            admin.execute(f'CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0')
+            admin.execute(f'CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'')
         for statement in connect_statements(database):
             admin.execute(statement)
-    inside = make_conninfo(**{**conninfo_to_dict(admin_url), "dbname": database})
+    inside = make_conninfo(admin_url, dbname=database)
     with psycopg.connect(inside, autocommit=True) as admin:
         for statement in schema_statements(alias):
             admin.execute(statement)
@@ -87,7 +87,7 @@ def script(alias: str, database: str) -> str:
     """Return the same statements as SQL for psql."""
     lines = [f"-- The cluster of the database {database}, as a superuser"]
     lines += [f"{statement};" for statement in role_statements(alias)]
-    lines += [f'-- Unless it is there: CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0;']
+    lines += [f'-- Unless it is there: CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8';']
     lines += [f"{statement};" for statement in connect_statements(database)]
     lines += [f'\\connect "{database}"', *(f"{statement};" for statement in schema_statements(alias))]
     return "\n".join(lines)
