@@ -58,9 +58,7 @@ class PlaceForm(forms.Form):
     )
     period_from = MomentField("Rows from", help_text="Empty means from the beginning.")
     period_to = MomentField("Rows until", help_text="Empty means without end.")
-    matter = forms.CharField(
-        label="Matter", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    matter = forms.CharField(label="Matter", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -412,9 +410,7 @@ class PauseForm(forms.Form):
     """How long, and why."""
 
     days = forms.IntegerField(label="Days", min_value=1, initial=7)
-    reason = forms.CharField(
-        label="Reason", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    reason = forms.CharField(label="Reason", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -438,9 +434,7 @@ class Pause(Act):
         if record.cancelled_at or record.finished_at:
             return "This request has ended."
         since = record.requested_at
-        paused = Hold.objects.filter(
-            account_id=record.account_id, kind=Hold.Kind.OPERATIONS, placed_at__gte=since
-        )
+        paused = Hold.objects.filter(account_id=record.account_id, kind=Hold.Kind.OPERATIONS, placed_at__gte=since)
         return "This deletion was paused before. A pause cannot be repeated." if paused.exists() else ""
 
     def consequences(self, record: Any) -> list[str]:
@@ -500,13 +494,9 @@ def dry_run(user: User, request: DeletionRequest) -> Section:
     now = timezone.now()
     holds = list(sight.holds_for(user).active(now).filter(account_id=request.account_id))
     rows = []
-    for erasure in (
-        Erasure.objects.live().filter(account_id=request.account_id).order_by("due_at", "category")
-    ):
+    for erasure in Erasure.objects.live().filter(account_id=request.account_id).order_by("due_at", "category"):
         there = datamap.count([request.account_id], erasure.category).get(request.account_id, 0)
-        rows.append(
-            (Category(erasure.category).label, there, moment(erasure.due_at), _outlook(erasure, holds, now))
-        )
+        rows.append((Category(erasure.category).label, there, moment(erasure.due_at), _outlook(erasure, holds, now)))
     return Section(request.reference, head=("Category", "Rows", "Due", "Outlook"), rows=rows)
 
 
@@ -534,9 +524,7 @@ class QueueState(admin.SimpleListFilter):
         )
         return [*names, ("ended", "Finished or cancelled")]
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[DeletionRequest]
-    ) -> QuerySet[DeletionRequest]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DeletionRequest]) -> QuerySet[DeletionRequest]:
         now = timezone.now()
         unfinished = queryset.filter(cancelled_at=None, finished_at=None)
         if self.value() == "today":
@@ -546,9 +534,7 @@ class QueueState(admin.SimpleListFilter):
         if self.value() == "failing":
             return unfinished.filter(Exists(sight.failing_steps()))
         if self.value() == "paused":
-            pauses = Hold.objects.active(now).filter(
-                kind=Hold.Kind.OPERATIONS, account_id=OuterRef("account_id")
-            )
+            pauses = Hold.objects.active(now).filter(kind=Hold.Kind.OPERATIONS, account_id=OuterRef("account_id"))
             return unfinished.filter(Exists(pauses))
         return queryset.exclude(pk__in=unfinished.values("pk")) if self.value() == "ended" else queryset
 
@@ -615,9 +601,7 @@ class DeletionQueueAdmin(RecordAdmin):
     @admin.display(description="last error")
     def last_error(self, request: DeletionRequest) -> str:
         account: Any = request.account
-        return ", ".join(
-            sorted({step.last_error for step in account.live_erasures if sight.is_failing(step)})
-        )
+        return ", ".join(sorted({step.last_error for step in account.live_erasures if sight.is_failing(step)}))
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [

@@ -90,9 +90,7 @@ PROBLEMS: dict[int, Any] = {
     404: OpenApiResponse(Problem, "There is no such account or dispute."),
     409: OpenApiResponse(Problem, "The state of things does not allow it; the detail names the way out."),
     413: OpenApiResponse(Problem, "The body is too large."),
-    422: OpenApiResponse(
-        Problem, "A field has a value it cannot have, or the key was used with another body."
-    ),
+    422: OpenApiResponse(Problem, "A field has a value it cannot have, or the key was used with another body."),
 }
 
 

@@ -1,4 +1,4 @@
-"""System checks: every governed table of the data map has its guard in a migration (and in the database, with --database)."""
+"""System checks: every governed table of the data map is guarded by a migration, and with --database in fact."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def check_guards_in_database(
     if not databases:
         return []
     return [
-        Error(f"{difference.database}: {difference.what}", hint="Find out who changed it before anything is purged.", id="retention.E002")
+        Error(
+            f"{difference.database}: {difference.what}",
+            hint="Find out who changed it before anything is purged.",
+            id="retention.E002",
+        )
         for difference in guards.differences()
     ]

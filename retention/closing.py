@@ -59,7 +59,7 @@ def close(
             raise NotActionable(f"Account {account.number} is {account.state}; only an active one can be closed.")
         counts = datamap.counts([account.pk], schedule.cutoffs(at))
         _close_row(account, at)
-        _plan_erasures(account)
+        _plan_erasures(account, at + schedule.span("grace"))
         _stop_services(account, at)
         request, code = _request(account, by, submission, counts, at)
         end_sessions(account=account.pk, keep=keep_session)
@@ -79,13 +79,12 @@ def _close_row(account: Account, at: dt.datetime) -> None:
     account.save(update_fields=["state", "closed_at", "due_at"])
 
 
-def _plan_erasures(account: Account) -> None:
-    assert account.due_at is not None  # noqa: S101 - set a moment ago
+def _plan_erasures(account: Account, due_at: dt.datetime) -> None:
     newest = Invoice.objects.filter(account=account).aggregate(newest=Max("issued_at"))["newest"]
     rows = []
     for category in datamap.categories():
-        until = schedule.kept_until(category, newest, account.due_at)
-        kept_for = schedule.RULES[category].keeps if until > account.due_at else ""
+        until = schedule.kept_until(category, newest, due_at)
+        kept_for = schedule.RULES[category].keeps if until > due_at else ""
         rows.append(Erasure(account=account, category=category, due_at=until, kept_for=kept_for))
     Erasure.objects.bulk_create(rows)
 
@@ -117,7 +116,7 @@ def _request(
         submission=submission,
         code_digest=code_digest(code),
         requested_at=at,
-        due_at=account.due_at,
+        due_at=at + schedule.span("grace"),
         counts=counts,
     )
     return request, code

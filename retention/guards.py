@@ -132,9 +132,7 @@ def expected_functions(alias: str) -> dict[str, tuple[str, bool]]:
 
 def expected_triggers(alias: str) -> dict[tuple[str, str], str]:
     """Return per (table, trigger) the normalised statement that made it."""
-    return {
-        (match[2], match[1]): _normalised(match[0].rstrip(";")) for match in TRIGGER.finditer(_statements(alias))
-    }
+    return {(match[2], match[1]): _normalised(match[0].rstrip(";")) for match in TRIGGER.finditer(_statements(alias))}
 
 
 def _normalised(statement: str) -> str:
@@ -166,7 +164,8 @@ def _compare(alias: str) -> list[str]:
 def _rows(alias: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
     with connections[alias].cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _compare_triggers(alias: str) -> list[str]:
@@ -214,7 +213,8 @@ def _compare_grants(alias: str) -> list[str]:
     rows = _rows(
         alias,
         """SELECT c.relname, array_to_string(ARRAY(
-                    SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+                    SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES',
+                                               'TRIGGER']) p
                      WHERE has_table_privilege(%s, c.oid, p)), ', '),
                   ARRAY(SELECT a.attname::text FROM pg_attribute a
                          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -74,10 +74,12 @@ def _closed(request: HttpRequest, account: Account) -> HttpResponse:
     if asked is None:
         return redirect("retention:delete_find")
     ticket = Ticket.objects.filter(pk=asked.ticket, removed_at=None).only("reference").first()
+    status_url = reverse("retention:delete_status", args=[asked.reference])
     context = {
         "reference": asked.reference,
         "due_at": asked.due_at,
-        "status_url": reverse("retention:delete_status", args=[asked.reference]),
+        "closing_url": status_url,
+        "status_url": status_url,
         "cancel_url": reverse("retention:delete_cancel", args=[asked.reference])
         if timezone.now() < asked.due_at
         else "",

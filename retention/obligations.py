@@ -21,9 +21,7 @@ from retention.schedule import AGREEMENT_COVERS
 def bound(account_ids: Iterable[UUID], at: dt.datetime) -> dict[UUID, UUID]:
     """Return the accounts that owe something at `at`, each with the invoice or service behind it."""
     ids = list(account_ids)
-    owing: dict[UUID, UUID] = dict(
-        Service.objects.bound(at).filter(account_id__in=ids).values_list("account_id", "pk")
-    )
+    owing: dict[UUID, UUID] = dict(Service.objects.bound(at).filter(account_id__in=ids).values_list("account_id", "pk"))
     owing.update(Invoice.objects.unpaid().filter(account_id__in=ids).values_list("account_id", "pk"))
     return owing
 

@@ -104,8 +104,10 @@ def progress(request: DeletionRequest, at: dt.datetime | None = None) -> Progres
 
 
 def blockers(account: Account, at: dt.datetime) -> list[Blocker]:
-    """Return what delays a part and was told: unpaid invoices and running terms live, disputes and holds by the view."""
-    found = [Blocker("invoice", invoice) for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at")]
+    """Return what delays a part and was told: invoices and terms live, disputes and holds by the view."""
+    found = [
+        Blocker("invoice", invoice) for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at")
+    ]
     found += [Blocker("term", service) for service in Service.objects.bound(at).filter(account=account)]
     told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at"))
     disputes = Dispute.objects.in_bulk([hold.cause for hold in told if hold.kind == Hold.Kind.DISPUTE and hold.cause])

@@ -31,7 +31,7 @@ from accounts.safeguards.ledger import SYSTEM, Fact
 from accounts.safeguards.models import DestructionOrder, OutboxMessage
 from retention import guards, obligations, queue, releasing, schedule, verifying
 from retention.models import DeletionRequest, Erasure, PurgeSwitch, Stage
-from retention.refusals import GOVERNED, PASSING, STATEMENT_TIMEOUT, code_of
+from retention.refusals import PASSING, STATEMENT_TIMEOUT, code_of
 
 log = structlog.get_logger(__name__)
 
@@ -166,7 +166,11 @@ def settled(claim: Claim, counts: dict[tuple[UUID, str, str], int], at: dt.datet
     # In a chunk nothing is gone yet: the whole statement that follows the last one says so.
     done = claim.free if complete else {}
     _mark(done, per_pair, gone=True)
-    _mark({p: e for p, e in (claim.free | claim.partly).items() if p not in done and per_pair.get(p)}, per_pair, gone=False)
+    _mark(
+        {p: e for p, e in (claim.free | claim.partly).items() if p not in done and per_pair.get(p)},
+        per_pair,
+        gone=False,
+    )
     # What a period keeps is looked at again tomorrow.
     again = at + schedule.span("removed")
     Erasure.objects.filter(pk__in=claim.partly.values(), state=Stage.DUE).update(retry_at=again)
@@ -186,7 +190,9 @@ def shred() -> int:
     return total
 
 
-def preview(account_ids: Iterable[UUID], at: dt.datetime | None = None, *, sees_sealed: bool = False) -> list[dict[str, Any]]:
+def preview(
+    account_ids: Iterable[UUID], at: dt.datetime | None = None, *, sees_sealed: bool = False
+) -> list[dict[str, Any]]:
     """Return what a purge would do now, per account and category, changing nothing (a dry run).
 
     Each row: account (number), category, rows, due_at, fate ("erased", "not due", "waiting"). Without `sees_sealed`
@@ -195,8 +201,10 @@ def preview(account_ids: Iterable[UUID], at: dt.datetime | None = None, *, sees_
     at = at or timezone.now()
     ids = list(account_ids)
     rows = []
-    for erasure in Erasure.objects.filter(account_id__in=ids, state=Stage.DUE).select_related("account").order_by("due_at"):
-        holds = erasure.account.holds.active(at).covering(erasure.category)  # type: ignore[attr-defined]
+    for erasure in (
+        Erasure.objects.filter(account_id__in=ids, state=Stage.DUE).select_related("account").order_by("due_at")
+    ):
+        holds = erasure.account.holds.active(at).covering(erasure.category)
         due = erasure.due_at <= at
         waits = (holds if sees_sealed or due else holds.told()).exists()
         rows.append(
@@ -264,7 +272,7 @@ def _erase_or_split(ids: Sequence[UUID], at: dt.datetime, tally: Tally) -> Tally
         except (Error, KeyUnavailable) as error:
             failure = error
             code = code_of(error)
-            if code == STATEMENT_TIMEOUT or code == GOVERNED or code not in PASSING:
+            if code == STATEMENT_TIMEOUT or code not in PASSING:
                 break
             time.sleep(0.02 * 2**attempt)
     if len(ids) > 1:
@@ -329,7 +337,7 @@ def _due_with_holds(account_ids: list[UUID], at: dt.datetime) -> list[tuple[UUID
         cursor.execute(
             """SELECT e.id, e.account_id, e.category,
                       coalesce(bool_or(h.id IS NOT NULL AND h.period_from IS NULL AND h.period_to IS NULL), false),
-                      coalesce(bool_or(h.id IS NOT NULL AND (h.period_from IS NOT NULL OR h.period_to IS NOT NULL)), false)
+                      coalesce(bool_or(h.period_from IS NOT NULL OR h.period_to IS NOT NULL), false)
                  FROM retention_erasure e
                  LEFT JOIN retention_hold h
                    ON h.account_id = e.account_id AND e.category <> 'credentials'
@@ -340,7 +348,8 @@ def _due_with_holds(account_ids: list[UUID], at: dt.datetime) -> list[tuple[UUID
                 GROUP BY e.id ORDER BY e.account_id, e.category""",
             [account_ids, at],
         )
-        return cursor.fetchall()
+        found: list[tuple[UUID, UUID, str, bool, bool]] = cursor.fetchall()
+        return found
 
 
 def _touch_accounts(account_ids: set[UUID]) -> None:
@@ -382,7 +391,7 @@ def _delete_chunk(claim: Claim, chunk: int) -> dict[tuple[UUID, str, str], int]:
                 continue
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("  # noqa: S608 - a table of the data map
+                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("
                     f"SELECT ctid FROM {table} WHERE account_id = %s LIMIT %s))",
                     [account_id, left],
                 )
@@ -399,7 +408,7 @@ def _delete_outside_periods(claim: Claim) -> dict[tuple[UUID, str, str], int]:
         table, moment = model._meta.db_table, datamap.time_column(model)
         children = "".join(
             f" AND NOT EXISTS (SELECT 1 FROM {child} c WHERE c.{column} = t.{key})"
-            for child, column, key in _children(model)
+            for child, column, key in datamap.children(model)
         )
         for account_id, category in claim.partly:
             if category != entry.category:
@@ -413,21 +422,12 @@ def _delete_outside_periods(claim: Claim) -> dict[tuple[UUID, str, str], int]:
                              AND (cardinality(h.categories) = 0 OR %s = ANY(h.categories))
                              AND NOT %s = ANY(h.already_gone)
                              AND coalesce(t.{moment} >= h.period_from, true)
-                             AND coalesce(t.{moment} < h.period_to, true))""",  # noqa: S608 - names of the data map
+                             AND coalesce(t.{moment} < h.period_to, true))""",
                     [account_id, category, category],
                 )
                 if cursor.rowcount:
                     found[account_id, category, table] = cursor.rowcount
     return found
-
-
-def _children(model: type[models.Model]) -> list[tuple[str, str, str]]:
-    return [
-        (other._meta.db_table, reference.column, reference.target_field.column)
-        for other in datamap.governed()
-        for reference in other._meta.fields
-        if isinstance(reference, models.ForeignKey) and reference.db_constraint and reference.remote_field.model is model
-    ]
 
 
 def _mark(erasures: dict[Pair, UUID], per_pair: dict[Pair, dict[str, int]], *, gone: bool) -> None:
@@ -441,9 +441,10 @@ def _mark(erasures: dict[Pair, UUID], per_pair: dict[Pair, dict[str, int]], *, g
                        retry_at = NULL, last_error = '', counts = (
                          SELECT coalesce(jsonb_object_agg(t, n), '{{}}') FROM (
                            SELECT key AS t, sum(value::bigint) AS n FROM (
-                             SELECT * FROM jsonb_each_text(e.counts) UNION ALL SELECT * FROM jsonb_each_text(d.counts)) x
+                             SELECT * FROM jsonb_each_text(e.counts)
+                              UNION ALL SELECT * FROM jsonb_each_text(d.counts)) x
                             GROUP BY key) y)
-                  FROM unnest(%s::uuid[], %s::jsonb[]) AS d(id, counts) WHERE e.id = d.id""",  # noqa: S608 - constants
+                  FROM unnest(%s::uuid[], %s::jsonb[]) AS d(id, counts) WHERE e.id = d.id""",
             [list(erasures.values()), [json.dumps(per_pair.get(pair, {})) for pair in erasures]],
         )
 
@@ -502,5 +503,6 @@ def _note_unreachable(orders: Sequence[DestructionOrder]) -> None:
             [[subject for subject, _ in pairs], [category for _, category in pairs]],
         )
     ledger.record_many(
-        Fact(SYSTEM, "keys.destroyed", subject, {"categories": sorted(names)}) for subject, names in sorted(categories.items())
+        Fact(SYSTEM, "keys.destroyed", subject, {"categories": sorted(names)})
+        for subject, names in sorted(categories.items())
     )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-# Erasures that are due, not waiting for a retry and not covered whole; what a period keeps in part waits by `retry_at`. Contact data goes last: while anything else is unfinished, the customer must be reachable to be told.
+# Erasures that are due, not waiting for a retry and not covered whole; what a period keeps in part waits by
+# `retry_at`. Contact data goes last: while anything else is unfinished, the customer must be reachable to be told.
 PICK = """
     SELECT e.account_id, min(e.due_at) AS first_due
       FROM retention_erasure e
@@ -21,13 +23,15 @@ PICK = """
        AND (e.category = 'credentials' OR NOT EXISTS (
             SELECT 1 FROM retention_hold h
              WHERE h.account_id = e.account_id AND (h.covers_until IS NULL OR h.covers_until > %(at)s)
-               AND (cardinality(h.categories) = 0 OR e.category = ANY(h.categories)) AND NOT e.category = ANY(h.already_gone)
+               AND (cardinality(h.categories) = 0 OR e.category = ANY(h.categories))
+               AND NOT e.category = ANY(h.already_gone)
                AND h.period_from IS NULL AND h.period_to IS NULL))
        AND (e.category <> 'contact' OR NOT EXISTS (
             SELECT 1 FROM retention_erasure o JOIN retention_hold h ON h.account_id = o.account_id
              WHERE o.account_id = e.account_id AND o.state = 'due' AND o.kept_for = '' AND o.category <> 'contact'
                AND o.category <> 'credentials' AND (h.covers_until IS NULL OR h.covers_until > %(at)s)
-               AND (cardinality(h.categories) = 0 OR o.category = ANY(h.categories)) AND NOT o.category = ANY(h.already_gone)))
+               AND (cardinality(h.categories) = 0 OR o.category = ANY(h.categories))
+               AND NOT o.category = ANY(h.already_gone)))
      GROUP BY e.account_id ORDER BY first_due, e.account_id LIMIT %(limit)s
 """
 # Accounts whose agreement hold may have lost its ground: what was owed is paid, waived or ended.
@@ -50,7 +54,7 @@ def pick(
     only: Collection[UUID] | None = None,
 ) -> list[UUID]:
     """Return accounts with something due and free at `at`, the longest due first."""
-    params = {
+    params: dict[str, Any] = {
         "at": at,
         "limit": limit,
         "stopped": list(stopped),
@@ -73,9 +77,8 @@ def oldest_due(at: dt.datetime) -> dt.datetime | None:
     """Return since when the oldest erasure that nothing holds has been due, or None: what health is measured by."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT min(first_due) FROM ({PICK}) waiting",  # noqa: S608 - a constant of this module
+            f"SELECT min(first_due) FROM ({PICK}) waiting",
             {"at": at, "limit": 1, "stopped": [], "passed_over": [], "only": None},
         )
         found: dt.datetime | None = cursor.fetchone()[0]
         return found
-

@@ -56,9 +56,7 @@ def named(account: object) -> Iterator[None]:
         if code == ALREADY_GONE:
             raise AlreadyErased(account, _time_of(error)) from error
         if code in PASSING:
-            raise NotPlaced(
-                f"Account {account} is busy: nothing was placed. Try again in a few seconds."
-            ) from error
+            raise NotPlaced(f"Account {account} is busy: nothing was placed. Try again in a few seconds.") from error
         if code == GOVERNED:
             raise Governed(f"Account {account} is governed: nothing was erased.") from error
         if code in {NOT_ALLOWED, CATEGORY_GONE}:

@@ -87,7 +87,9 @@ def _locked(hold_id: UUID, *, must_be_unreleased: bool = True) -> Hold:
     list(Account.objects.locked([account_id]))
     hold = Hold.objects.get(pk=hold_id)
     if must_be_unreleased and hold.released_at is not None:
-        raise NotActionable(f"Hold {hold.pk} was released at {hold.released_at:%Y-%m-%d %H:%M} UTC; nothing is left to do.")
+        raise NotActionable(
+            f"Hold {hold.pk} was released at {hold.released_at:%Y-%m-%d %H:%M} UTC; nothing is left to do."
+        )
     return hold
 
 

@@ -41,16 +41,22 @@ class Number:
 NUMBERS = {
     "grace": Number(30, "calendar days", Basis.CHOICE, "published practice: 30 days"),
     "access": Number(90, "calendar days", Basis.CHOICE, "published practice: 90 days of sign-in history"),
-    "invoices": Number(7, "years", Basis.CHOICE, "the general federal rule is three years (IRS Topic 305); longest related rule seven"),
+    "invoices": Number(
+        7, "years", Basis.CHOICE, "the general federal rule is three years (IRS Topic 305); longest related rule seven"
+    ),
     "pause": Number(14, "calendar days", Basis.CHOICE, "clauses.md, P26: a staff pause at most"),
-    "provisional": Number(10, "business days", Basis.CHOICE, "time to verify a letter; a forged one must not block for good"),
+    "provisional": Number(
+        10, "business days", Basis.CHOICE, "time to verify a letter; a forged one must not block for good"
+    ),
     "preservation": Number(90, "calendar days", Basis.LAW, "18 USC 2703(f)(2)"),
     "review": Number(90, "calendar days", Basis.CHOICE, "silence.md, S4: looked at least every 90 days"),
     "cool_off": Number(24, "hours", Basis.CHOICE, "time for the alarm on a release without its ledger entry"),
     "not_finished": Number(24, "hours", Basis.CHOICE, "silence.md, S6"),
     "code": Number(24, "months", Basis.CHOICE, "11 CCR 7101: records of requests, 24 months"),
     "verify": Number(60, "seconds", Basis.CHOICE, "counting right away revisits every dead row"),
-    "ceiling": Number(5000, "accounts an hour", Basis.CHOICE, "a mistake that closes everybody is noticed before it erases everybody"),
+    "ceiling": Number(
+        5000, "accounts an hour", Basis.CHOICE, "a mistake that closes everybody is noticed before it erases everybody"
+    ),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
 }
 DAY = dt.timedelta(days=1)
@@ -60,7 +66,7 @@ SCALED = {"grace", "pause", "provisional", "review", "cool_off", "not_finished",
 
 
 def number(name: str) -> int:
-    """Return a number of the schedule, with the operator's override; raise ImproperlyConfigured for an override without reason."""
+    """Return a number of the schedule, or its override; one without a reason raises ImproperlyConfigured."""
     override = settings.SCHEDULE_OVERRIDES.get(name)
     if override is None:
         return NUMBERS[name].value

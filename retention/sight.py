@@ -92,9 +92,7 @@ def _word(
 
 def reason(hold: Hold) -> str:
     """Return the reason a hold gives, for a reader who may know of it."""
-    return (
-        f"{hold.get_kind_display()}{'' if hold.told_at or hold.kind == Hold.Kind.OPERATIONS else ' (sealed)'}"
-    )
+    return f"{hold.get_kind_display()}{'' if hold.told_at or hold.kind == Hold.Kind.OPERATIONS else ' (sealed)'}"
 
 
 def covers(hold: Hold, at: dt.datetime) -> bool:

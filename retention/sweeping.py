@@ -42,10 +42,8 @@ def _sweep_table(model: type[models.Model], condition: str, before: dt.datetime)
     """Delete from one table what no active hold covers; a row another row still needs stays."""
     table, category = model._meta.db_table, datamap.entries()[model].category.value
     needed = "".join(
-        f" AND NOT EXISTS (SELECT 1 FROM {other._meta.db_table} c WHERE c.{field.column} = t.id)"
-        for other in datamap.governed()
-        for field in other._meta.fields
-        if isinstance(field, models.ForeignKey) and field.db_constraint and field.remote_field.model is model
+        f" AND NOT EXISTS (SELECT 1 FROM {child} c WHERE c.{column} = t.{key})"
+        for child, column, key in datamap.children(model)
     )
     total = 0
     while True:
@@ -58,10 +56,10 @@ def _sweep_table(model: type[models.Model], condition: str, before: dt.datetime)
                              WHERE h.account_id = t.account_id
                                AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
                                AND (cardinality(h.categories) = 0 OR %s = ANY(h.categories)))
-                           LIMIT {BATCH})""",  # noqa: S608 - names of the data map
+                           LIMIT {BATCH})""",
                     [before, category],
                 )
-                done = cursor.rowcount
+                done = int(cursor.rowcount)
         except Error as error:
             # A hold came in between, or somebody writes: the next sweep looks again.
             if code_of(error) in {GOVERNED, *PASSING}:

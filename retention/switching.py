@@ -40,9 +40,7 @@ def _set(category: str, is_stopped: bool, by: User, at: dt.datetime | None) -> P
         if (category in PurgeSwitch.stopped()) == is_stopped:
             state = "stopped already" if is_stopped else "not stopped"
             raise NotActionable(f"The purge of {name_of(category)} is {state}; nothing was changed.")
-        switch = PurgeSwitch.objects.create(
-            category=category, is_stopped=is_stopped, set_by=by.actor, set_at=at
-        )
+        switch = PurgeSwitch.objects.create(category=category, is_stopped=is_stopped, set_by=by.actor, set_at=at)
         action = "purge.stopped" if is_stopped else "purge.started"
         ledger.record(by.actor, action, None, at=at, switch=switch.pk, category=category or "all")
     return switch

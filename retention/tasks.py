@@ -11,7 +11,7 @@ from retention import purge, reminding, sweeping
 log = structlog.get_logger(__name__)
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def ring() -> None:
     """Purge what is due."""
     tally = purge.ring()
@@ -27,13 +27,13 @@ def ring() -> None:
         )
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def remind() -> None:
     """Post the mails that run by the clock."""
     log.info("reminded", posted=reminding.remind())
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Delete what expired or was removed."""
     log.info("swept", rows=sweeping.sweep())

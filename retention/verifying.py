@@ -79,9 +79,11 @@ def _keys_left(account_ids: list[UUID], category: str) -> set[UUID]:
 def _finish(accounts: list[Account], at: dt.datetime) -> None:
     """Make accounts erased whose closing is verified through and through, and let their last mail go."""
     unfinished = set(
-        Erasure.objects.live().at_closure().filter(account__in=accounts).exclude(state=Stage.VERIFIED).values_list(
-            "account_id", flat=True
-        )
+        Erasure.objects.live()
+        .at_closure()
+        .filter(account__in=accounts)
+        .exclude(state=Stage.VERIFIED)
+        .values_list("account_id", flat=True)
     )
     finished = [account for account in accounts if account.pk not in unfinished]
     for account in finished:

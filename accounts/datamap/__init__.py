@@ -1,7 +1,8 @@
 """The data map: one declaration per kind of personal data, beside the model's fields (P1).
 
-Everything else is derived from it: what a page shows, what an export holds, what the purge erases and the verification
-counts, which tables the database guards. `checks` refuses to start when something that leads to a subject is undeclared.
+Everything else is derived from it: what a page shows, what an export holds, what the purge erases and the
+verification counts, which tables the database guards. `checks` refuses to start when something that leads to a
+subject is undeclared.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from accounts.datamap.reading import (
     CARRIES_NO_PERSON,
     account_column,
     categories,
+    children,
     count,
     counts,
     entries,
     foreign,
     governed,
     in_category,
+    references,
     rows,
     shown,
     time_column,
@@ -35,6 +38,7 @@ __all__ = [
     "Reach",
     "account_column",
     "categories",
+    "children",
     "count",
     "counts",
     "declare_foreign",
@@ -42,6 +46,7 @@ __all__ = [
     "foreign",
     "governed",
     "in_category",
+    "references",
     "rows",
     "shown",
     "time_column",

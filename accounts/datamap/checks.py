@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import models
 
 from accounts.datamap.declaring import Ends, Personal
-from accounts.datamap.reading import CARRIES_NO_PERSON, foreign
+from accounts.datamap.reading import CARRIES_NO_PERSON, foreign, references
 from accounts.safeguards.fields import SealedField
 
 ROOTS = ("accounts.account", "accounts.user")
@@ -72,9 +72,8 @@ def _check_fields(model: type[models.Model], entry: Personal) -> Iterator[CheckM
                 obj=model,
                 id="accounts.E005",
             )
-        elif not isinstance(field, CARRIES_NO_PERSON) and not field.choices and field.name not in entry.plain:
-            if field.name not in entry.fields:
-                yield _undeclared(model, field.name)
+        elif not (isinstance(field, CARRIES_NO_PERSON) or field.choices or field.name in {*entry.plain, *entry.fields}):
+            yield _undeclared(model, field.name)
 
 
 def _undeclared(model: type[models.Model], name: str) -> Error:
@@ -87,14 +86,11 @@ def _undeclared(model: type[models.Model], name: str) -> Error:
 
 
 def _check_references(model: type[models.Model], entry: Personal) -> Iterator[CheckMessage]:
-    for field in model._meta.fields:
-        if not isinstance(field, models.ForeignKey) or not field.db_constraint:
-            continue
-        other = field.remote_field.model
+    for column, other, _key in references(model):
         declared = other.__dict__.get("personal")
         if isinstance(declared, Personal) and declared.ends == Ends.ROWS and declared.category != entry.category:
             yield Error(
-                f"{model._meta.label}.{field.name} binds two categories that end at different times.",
+                f"{model._meta.label}.{column} binds two categories that end at different times.",
                 hint="Use db_constraint=False with on_delete=DO_NOTHING, or a plain UUIDField.",
                 obj=model,
                 id="accounts.E006",
@@ -110,7 +106,8 @@ def _leads_to_subject(model: type[models.Model], seen: set[type[models.Model]]) 
     for field in model._meta.get_fields():
         if getattr(field, "column", None) and field.name in {"account", "account_id", "subject"}:
             return True
-        if isinstance(field, models.ForeignKey | models.OneToOneField) and not isinstance(field.remote_field.model, str):
-            if _leads_to_subject(field.remote_field.model, seen):
-                return True
-    return False
+    return any(_leads_to_subject(other, seen) for other in _referred_to(model))
+
+
+def _referred_to(model: type[models.Model]) -> list[type[models.Model]]:
+    return [field.remote_field.model for field in model._meta.fields if isinstance(field, models.ForeignKey)]

@@ -1,4 +1,4 @@
-"""Questions to the data map. `rows` is the one function for page, erasure and verification: counts agree by construction."""
+"""Questions to the data map. `rows` is the one function for page and verification: counts agree by construction."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _children_first(ours: Mapping[Model, Personal]) -> list[Model]:
         if model in ordered:
             return
         for other in ours:
-            if other is not model and model in _parents(other):
+            if other is not model and model in {parent for _, parent, _ in references(other)}:
                 visit(other)
         ordered.append(model)
 
@@ -126,9 +126,20 @@ def _children_first(ours: Mapping[Model, Personal]) -> list[Model]:
     return ordered
 
 
-def _parents(model: Model) -> set[Model]:
-    return {
-        cast(Model, field.remote_field.model)
+def references(model: Model) -> list[tuple[str, Model, str]]:
+    """Return (column, model referred to, its column) of the references that the database enforces."""
+    return [
+        (str(field.column), field.remote_field.model, str(field.target_field.column))
         for field in model._meta.fields
-        if isinstance(field, models.ForeignKey) and field.db_constraint
-    }
+        if isinstance(field, models.ForeignKey) and getattr(field, "db_constraint", True)
+    ]
+
+
+def children(model: Model) -> list[tuple[str, str, str]]:
+    """Return (table, column, column referred to) of the governed tables that refer to a governed model."""
+    return [
+        (other._meta.db_table, column, key)
+        for other in governed()
+        for column, parent, key in references(other)
+        if parent is model
+    ]

@@ -108,9 +108,9 @@ class Keyring:
                 self._by_place[subject, category] = key_id
             except KeyUnavailable as error:
                 broken[key_id] = error
-        for key_id, error in broken.items():
+        for key_id, failure in broken.items():
             if key_id not in self._by_id:
-                raise error
+                raise failure
 
     def _make(self, places: list[Place]) -> None:
         """Insert new keys; they commit in their own database before the row that needs them, an orphan is harmless."""

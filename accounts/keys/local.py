@@ -80,7 +80,9 @@ class LocalKeyFile:
         try:
             return AESGCM(bytes.fromhex(self._read()["keys"][kek]))
         except KeyError:
-            raise KeyUnavailable(f"KEK {kek} is not in the key file; it was retired or the file is another one.") from None
+            raise KeyUnavailable(
+                f"KEK {kek} is not in the key file; it was retired or the file is another one."
+            ) from None
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -21,7 +21,9 @@ class DataKey(models.Model):
 
     class Meta:
         # A tombstone keeps the pair from ever being made again.
-        constraints = [models.UniqueConstraint(fields=["subject", "category"], name="data_key_once_per_subject_category")]
+        constraints = [
+            models.UniqueConstraint(fields=["subject", "category"], name="data_key_once_per_subject_category")
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

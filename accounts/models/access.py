@@ -105,5 +105,3 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
-
-

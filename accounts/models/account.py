@@ -82,7 +82,9 @@ class Account(models.Model):
 
     def may_sign_in(self, at: dt.datetime) -> bool:
         """Return whether its people may sign in at `at`: until the due date, whatever holds it."""
-        return self.state == State.ACTIVE or (self.state == State.CLOSED and self.due_at is not None and at < self.due_at)
+        return self.state == State.ACTIVE or (
+            self.state == State.CLOSED and self.due_at is not None and at < self.due_at
+        )
 
 
 class OfAccount(models.Model):

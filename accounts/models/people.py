@@ -68,7 +68,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             models.CheckConstraint(condition=Q(is_superuser=False), name="user_is_never_superuser"),
             models.CheckConstraint(
-                condition=Q(password__startswith="argon2") | Q(password__startswith="!"),
+                condition=Q(password__startswith="argon2") | Q(password__startswith="!"),  # noqa: S106 - prefixes
                 name="user_password_is_argon2_or_unusable",
             ),
         ]
@@ -147,7 +147,9 @@ class SignInIdentifier(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["kind", "digest"], condition=Q(signs_in=True), name="sign_in_identifier_is_unique_while_it_signs_in"
+                fields=["kind", "digest"],
+                condition=Q(signs_in=True),
+                name="sign_in_identifier_is_unique_while_it_signs_in",
             ),
         ]
 

@@ -52,7 +52,7 @@ class OpeningAttribute(DeferredAttribute):
         if isinstance(value, Opened):
             return value.value
         if isinstance(value, Sealed):
-            field = self.field
+            field: Any = self.field
             opened = field.from_text(unseal(value.box, field.bound_to(instance)))
             instance.__dict__[field.attname] = Opened(value.box, opened)
             return opened
@@ -148,7 +148,7 @@ class SealedText(SealedField):
             refuse_card_number(value)
         return value
 
-    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> Any:
         long = self.max_length is not None and self.max_length > 500
         options: dict[str, Any] = {"form_class": forms.CharField, "max_length": self.max_length}
         if long:
@@ -169,5 +169,5 @@ class SealedJSON(SealedField):
     def from_text(self, text: str) -> Any:
         return json.loads(text)
 
-    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{"form_class": forms.JSONField, **kwargs})

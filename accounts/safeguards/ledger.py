@@ -39,7 +39,9 @@ class Fact:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def record(actor: str, action: str, subject: UUID | None, /, *, at: datetime | None = None, **facts: Any) -> LedgerEntry:
+def record(
+    actor: str, action: str, subject: UUID | None, /, *, at: datetime | None = None, **facts: Any
+) -> LedgerEntry:
     """Write one entry in the caller's transaction and return it; raise NotAFact for anything but ids and words."""
     return record_many([Fact(actor, action, subject, facts)], at=at)[0]
 

@@ -20,7 +20,7 @@ from accounts.safeguards.models import Delivery, DestructionOrder, OutboxMessage
 
 log = structlog.get_logger(__name__)
 
-# An address in the outbox is gone after this long even if its mail could not be delivered (architecture, named exception).
+# An address in the outbox is gone after this long even if its mail could not be delivered (a named exception).
 KEPT_FOR = dt.timedelta(days=7)
 # A claim whose process died is taken up again after this long; doubled with each attempt, an hour at most.
 FIRST_RETRY = dt.timedelta(seconds=30)

@@ -71,14 +71,18 @@ class Dispute(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(state__in=["open", "won", "lost", "withdrawn"]), name="dispute_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "won", "lost", "withdrawn"]), name="dispute_state_is_known"
+            ),
             models.CheckConstraint(
                 condition=Q(state="open", closed_at=None, closed_by="")
                 | (~Q(state="open") & Q(closed_at__isnull=False) & ~Q(closed_by="")),
                 name="dispute_closed_has_time_and_person",
             ),
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="dispute_amount_is_positive"),
-            models.UniqueConstraint(fields=["processor", "reference_digest"], name="dispute_once_per_processor_reference"),
+            models.UniqueConstraint(
+                fields=["processor", "reference_digest"], name="dispute_once_per_processor_reference"
+            ),
         ]
         permissions = [("open_dispute", "Can open a payment dispute"), ("close_dispute", "Can close a payment dispute")]
 

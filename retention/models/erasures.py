@@ -69,7 +69,11 @@ class Erasure(models.Model):
         purposes=(Purpose.LAW,),
         source="made by the portal",
         fields={},
-        plain={"kept_for": "a key of the schedule", "counts": "numbers per table", "last_error": "the name of an error"},
+        plain={
+            "kept_for": "a key of the schedule",
+            "counts": "numbers per table",
+            "last_error": "the name of an error",
+        },
         ends=Ends.KEY,
         shown=STAFF_ONLY,
     )
@@ -86,7 +90,9 @@ class Erasure(models.Model):
                 name="erasure_verified_is_gone_and_unreachable",
             ),
             models.UniqueConstraint(
-                fields=["account", "category"], condition=~Q(state="cancelled"), name="erasure_once_per_account_category"
+                fields=["account", "category"],
+                condition=~Q(state="cancelled"),
+                name="erasure_once_per_account_category",
             ),
         ]
         indexes = [
@@ -125,7 +131,11 @@ class KeptVersion(models.Model):
         purposes=(Purpose.LAW,),
         source="made by the portal",
         fields={},
-        plain={"category": "a category name", "table_name": "a table name", "row": "the row with its sealed values, same key"},
+        plain={
+            "category": "a category name",
+            "table_name": "a table name",
+            "row": "the row with its sealed values, same key",
+        },
         ends=Ends.KEY,
         shown=STAFF_ONLY,
     )

@@ -40,7 +40,9 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Holds that cover `category`; no categories means everything but credentials."""
         if category == Category.CREDENTIALS:
             return self.none()
-        return self.filter(Q(categories=[]) | Q(categories__contains=[category])).exclude(already_gone__contains=[category])
+        return self.filter(Q(categories=[]) | Q(categories__contains=[category])).exclude(
+            already_gone__contains=[category]
+        )
 
     def told(self) -> HoldQuerySet:
         """Holds the customer was told of."""
@@ -133,7 +135,9 @@ class Hold(models.Model):
                 fields=["cause"], condition=Q(kind="dispute", released_at=None), name="hold_once_per_dispute"
             ),
             models.UniqueConstraint(
-                fields=["account"], condition=Q(kind="agreement", released_at=None), name="hold_one_agreement_per_account"
+                fields=["account"],
+                condition=Q(kind="agreement", released_at=None),
+                name="hold_one_agreement_per_account",
             ),
         ]
         indexes = [
@@ -186,7 +190,8 @@ class HoldRelease(models.Model):
                 condition=Q(approved_by=None) | ~Q(approved_by=F("requested_by")), name="hold_release_takes_two_people"
             ),
             models.CheckConstraint(
-                condition=Q(approved_by=None, approved_at=None) | Q(approved_by__isnull=False, approved_at__isnull=False),
+                condition=Q(approved_by=None, approved_at=None)
+                | Q(approved_by__isnull=False, approved_at__isnull=False),
                 name="hold_release_approval_has_its_time",
             ),
             models.UniqueConstraint(fields=["hold"], name="hold_release_once_per_hold"),

@@ -78,7 +78,9 @@ class Command(BaseCommand):
         else:
             for row in rows:
                 self.stdout.write(f"{row['account']}  {row['category']:<15} {row['rows']:>7}  {row['fate']}")
-            self._table({"would be erased": counts["erased"], "waiting": counts["waiting"], "not due": counts["not due"]})
+            self._table(
+                {"would be erased": counts["erased"], "waiting": counts["waiting"], "not due": counts["not due"]}
+            )
             self.stderr.write("Nothing was changed. Add --apply to erase.")
         return WAITS if counts["waiting"] else DONE
 
