@@ -45,6 +45,10 @@ def role_statements(alias: str) -> Iterator[str]:
         yield f"ALTER ROLE {RUNTIME} SET {name} = '{value}'"
 
 
+def create_statement(database: str) -> str:
+    return f"""CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'"""
+
+
 def connect_statements(database: str) -> Iterator[str]:
     """Yield who may connect. A clone of a database does not inherit this and needs it again."""
     yield f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC'
@@ -74,7 +78,7 @@ def prepare(alias: str, admin_url: str, database: str, *, create: bool) -> None:
             admin.execute(statement)
         known = admin.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", [database]).fetchone()
         if create and known is None:
-            admin.execute(f'CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'')
+            admin.execute(create_statement(database))
         for statement in connect_statements(database):
             admin.execute(statement)
     inside = make_conninfo(admin_url, dbname=database)
@@ -87,7 +91,7 @@ def script(alias: str, database: str) -> str:
     """Return the same statements as SQL for psql."""
     lines = [f"-- The cluster of the database {database}, as a superuser"]
     lines += [f"{statement};" for statement in role_statements(alias)]
-    lines += [f'-- Unless it is there: CREATE DATABASE "{database}" OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8';']
+    lines += [f"-- Unless it is there: {create_statement(database)};"]
     lines += [f"{statement};" for statement in connect_statements(database)]
     lines += [f'\\connect "{database}"', *(f"{statement};" for statement in schema_statements(alias))]
     return "\n".join(lines)
@@ -102,9 +106,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--admin-url", help="A superuser's address of the cluster of the data database.")
         parser.add_argument("--keys-admin-url", help="A superuser's address of the cluster of the keys.")
-        parser.add_argument(
-            "--create", action="store_true", help="Make the databases where they are missing."
-        )
+        parser.add_argument("--create", action="store_true", help="Make the databases where they are missing.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for alias, url in (("default", options["admin_url"]), ("keys", options["keys_admin_url"])):
