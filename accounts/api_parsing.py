@@ -19,7 +19,6 @@ from django.http import Http404
 from rest_framework import exceptions, serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 from accounts.errors import NotActionable
 from accounts.keys.provider import KeyUnavailable
@@ -80,9 +79,7 @@ class StrictJSONParser(BaseParser):
         if len(raw) > LARGEST_BODY:
             raise TooLarge
         try:
-            return _checked(
-                json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
-            )
+            return _checked(json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse))
         except (ValueError, RecursionError):
             raise exceptions.ParseError(
                 f"The body is no strict JSON: UTF-8, no name twice, no NaN, at most {DEEPEST} levels deep."
@@ -124,26 +121,30 @@ class Problem(serializers.Serializer[Any]):
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return an error as problem details; None leaves one that nobody expected to the server's 500."""
-    error = _as_api_error(error)
-    response = exception_handler(error, context)
-    if response is None:
+    known = _as_api_error(error)
+    if known is None:
         return None
-    status = HTTPStatus(response.status_code)
-    if isinstance(error, exceptions.ValidationError) and not isinstance(error, UnknownFields):
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    problem: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": status.value}
-    if isinstance(error, exceptions.ValidationError):
-        problem["detail"] = "Some fields cannot be taken as they are."
-        problem["errors"] = response.data
+    status = HTTPStatus(known.status_code)
+    problem: dict[str, Any]
+    if isinstance(known, exceptions.ValidationError):
+        status = status if isinstance(known, UnknownFields) else HTTPStatus.UNPROCESSABLE_ENTITY
+        problem = {"detail": "Some fields cannot be taken as they are.", "errors": known.detail}
     else:
-        problem["detail"] = str(getattr(error, "detail", status.phrase))
-    response.data = problem
-    response.status_code = status.value
-    response.content_type = PROBLEM
-    return response
+        problem = {"detail": str(known.detail)}
+    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, **problem}
+    return Response(problem, status=status.value, headers=_headers(known), content_type=PROBLEM)
 
 
-def _as_api_error(error: Exception) -> Exception:
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]
+    if getattr(error, "wait", None):
+        headers["Retry-After"] = str(math.ceil(error.wait))  # type: ignore[attr-defined]
+    return headers
+
+
+def _as_api_error(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, NotActionable):
         return Conflict(str(error))
     if isinstance(error, KeyUnavailable):
@@ -154,7 +155,7 @@ def _as_api_error(error: Exception) -> Exception:
         return exceptions.NotFound()
     if isinstance(error, DjangoValidationError):
         return exceptions.ValidationError(error.messages)
-    return error
+    return error if isinstance(error, exceptions.APIException) else None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

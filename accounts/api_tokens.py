@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.issuing import digest_of
 from accounts.models import ApiToken
+
+if TYPE_CHECKING:  # its module reads the settings that name this one
+    from rest_framework.views import APIView
 
 SCHEME = "Bearer"
 # The last use is noted at most this often: a busy token does not rewrite its row with each call.
@@ -82,14 +83,3 @@ class HasScope(BasePermission):
         """Return whether the caller may use the view."""
         scope = getattr(view, "required_scope", None)
         return isinstance(request.user, Caller) and scope is not None and request.user.may(scope)
-
-
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the API's documentation how a caller says who it is."""
-
-    target_class = "accounts.api_tokens.TokenAuthentication"
-    name = "token"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        """Return the OpenAPI security scheme."""
-        return {"type": "http", "scheme": "bearer", "description": "A token made in the admin, shown once."}

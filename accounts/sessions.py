@@ -19,7 +19,7 @@ from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import DatabaseError, IntegrityError, transaction
 
-from accounts.models import Session, User
+from accounts.models import Account, Session, User
 from accounts.safeguards.finding import derived_key
 
 NONCE = 12
@@ -71,8 +71,10 @@ class SessionStore(DatabaseStore):
         row = self.create_model_instance(content)
         try:
             with transaction.atomic():
-                anew = must_create or self._gives_up_anonymous_row(row)
-                row.save(force_insert=anew, force_update=not anew)
+                if must_create or self._gives_up_anonymous_row(row):
+                    row.save(force_insert=True)
+                else:
+                    row.save(update_fields=["session_data", "expire_date", "user"])
         except IntegrityError as error:
             if must_create and "pkey" in str(error):
                 raise CreateError from None
@@ -92,7 +94,9 @@ class SessionStore(DatabaseStore):
         return f"{Session._meta.db_table}.{self.session_key}".encode()
 
 
-def end_sessions(*, user: UUID | None = None, account: UUID | None = None, keep: str | None = None) -> int:
+def end_sessions(
+    *, user: UUID | None = None, account: Account | UUID | None = None, keep: str | None = None
+) -> int:
     """End every session of a user or of all users of an account, but for the one with the key `keep`.
 
     Runs in the caller's transaction; returns how many ended.

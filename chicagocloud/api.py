@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from accounts import api_schema  # noqa: F401 - registers the token's scheme
 from retention.api import CloseDispute, OpenDispute
 
 app_name = "api"

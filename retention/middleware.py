@@ -21,6 +21,8 @@ from retention.models import DeletionRequest
 
 OPEN_WHEN_CLOSED = frozenset(
     {
+        # Answers 409 too, but for a form that was sent twice, which leads to its request.
+        "retention:delete_check",
         "retention:delete_status",
         "retention:delete_cancel",
         "retention:delete_find",
@@ -66,10 +68,11 @@ class ClosedAccountMiddleware:
         match = request.resolver_match
         if match is not None and (match.view_name in OPEN_WHEN_CLOSED or match.view_name.startswith("api:")):
             return None
-        return _closed(request, user.account)
+        return closed_page(request, user.account)
 
 
-def _closed(request: HttpRequest, account: Account) -> HttpResponse:
+def closed_page(request: HttpRequest, account: Account) -> HttpResponse:
+    """Answer 409 with what a closed account may still open."""
     asked = DeletionRequest.objects.open().filter(account=account).first()
     if asked is None:
         return redirect("retention:delete_find")

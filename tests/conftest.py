@@ -286,3 +286,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     flags = [*CHROMIUM_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     return {**browser_type_launch_args, "executable_path": path, "args": flags}
+
+
+# The cast, at hand in every test; below the set-up of Django, which their models need.
+from tests.cast import alice, bob, charlie, lex, rita, sam  # noqa: E402, F401
