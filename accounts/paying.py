@@ -17,6 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -82,6 +83,12 @@ def balance_cents(invoice: Invoice) -> int:
         return 0
     paid = sum(invoice.payments.values_list("amount_cents", flat=True))
     return max(invoice.total_cents - paid, 0)
+
+
+def owed(account_id: UUID) -> list[tuple[Invoice, int]]:
+    """Return the unpaid invoices of an account with what is still to pay of each, the earliest due first."""
+    unpaid = Invoice.objects.unpaid().filter(account_id=account_id).annotate(paid=Sum("payments__amount_cents"))
+    return [(invoice, max(invoice.total_cents - (invoice.paid or 0), 0)) for invoice in unpaid.order_by("due_at", "pk")]
 
 
 def pay(

@@ -39,7 +39,9 @@ def needed(name: str) -> str:
     """Return the variable `name`; stop the start, saying how to make it, when it is missing or empty."""
     value = str(env.str(name, default=""))
     if not value:
-        raise ImproperlyConfigured(f"The setting {name} is missing. Set it in the environment: {HOW_TO_MAKE[name]}")
+        raise ImproperlyConfigured(
+            f"The setting {name} is missing. Set it in the environment: {HOW_TO_MAKE[name]}"
+        )
     return value
 
 
@@ -85,6 +87,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Before everything that needs a database: health answers whatever is down.
+    "chicagocloud.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -136,6 +140,8 @@ def database(name: str, owner_name: str) -> dict[str, Any]:
     config["ENGINE"] = "django.db.backends.postgresql"
     config["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     config["CONN_HEALTH_CHECKS"] = True
+    # A server that takes no connection is an error soon, not a page that hangs.
+    options["connect_timeout"] = 5
     # A killed client's statement runs on at the server and keeps its locks: bounded by these.
     options["options"] = (
         "-c client_connection_check_interval=500ms -c statement_timeout=30s "
@@ -157,7 +163,9 @@ REDIS_URL = needed("REDIS_URL")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": env.str("CACHE_URL", default=REDIS_URL.replace("redis+socket://", "unix://").split("?")[0]),
+        "LOCATION": env.str(
+            "CACHE_URL", default=REDIS_URL.replace("redis+socket://", "unix://").split("?")[0]
+        ),
         # Rate limits put addresses into cache keys: only a keyed hash of the whole key reaches Redis.
         "KEY_FUNCTION": "accounts.safeguards.finding.cache_key",
     }
@@ -205,6 +213,11 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_ADAPTER = "accounts.signing_in.PortalAdapter"
 ACCOUNT_FORMS = {"login": "accounts.forms.SignInForm", "reset_password": "accounts.forms.ResetForm"}
+ACCOUNT_RATE_LIMITS = {
+    "find_deletion": "30/5m/ip,10/10m/key",
+    "confirm_password": "5/5m/user",
+    "write_message": "30/10m/user",
+}
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 SESSION_ENGINE = "accounts.sessions"
@@ -224,7 +237,9 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+)
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -296,7 +311,9 @@ LOGGING = {
     "formatters": {
         "plain": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"]),
+            "processor": structlog.processors.KeyValueRenderer(
+                key_order=["timestamp", "level", "logger", "event"]
+            ),
             "foreign_pre_chain": [
                 structlog.contextvars.merge_contextvars,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),

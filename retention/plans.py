@@ -10,13 +10,15 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
-from accounts import datamap
+from accounts import datamap, paying
+from accounts.datamap import Category
 from accounts.models import Account, Invoice, Service
 from retention import schedule
-from retention.models import DeletionRequest, Dispute, Hold, ToldHold
+from retention.models import DeletionRequest, Dispute, Erasure, Hold, Stage, ToldHold
+from retention.models.holds import HOLDABLE
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Blocker:
     object: Any
     review_by: dt.datetime | None = None
     categories: tuple[Any, ...] = ()
+    covers: tuple[str, ...] = ()
+    cents: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,29 +100,57 @@ def progress(request: DeletionRequest, at: dt.datetime | None = None) -> Progres
     if request.cancelled_at is not None:
         return Progress("cancelled", request, 0, at)
     if request.finished_at is not None:
-        return Progress("finished", request, 0, at)
+        return Progress("finished", request, 0, at, [], _kept_still(request.account, at))
     if at < request.due_at:
         days_left = -(-(request.due_at - at) // dt.timedelta(days=1))
         return Progress("waiting", request, days_left, at, blockers(request.account, at), [])
-    return Progress("unfinished", request, 0, at, blockers(request.account, at))
+    return Progress("unfinished", request, 0, at, _all_or_none(request.account, at))
 
 
 def blockers(account: Account, at: dt.datetime) -> list[Blocker]:
     """Return what delays a part and was told: invoices and terms live, disputes and holds by the view."""
-    found = [
-        Blocker("invoice", invoice) for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at")
-    ]
+    found = [Blocker("invoice", invoice, cents=cents) for invoice, cents in paying.owed(account.pk)]
     found += [Blocker("term", service) for service in Service.objects.bound(at).filter(account=account)]
     told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at"))
     disputes = Dispute.objects.in_bulk([hold.cause for hold in told if hold.kind == Hold.Kind.DISPUTE and hold.cause])
     labels = dict(datamap.Category.choices)
     for hold in told:
         names = tuple(labels[category] for category in hold.categories)
+        covers = tuple(hold.categories) or tuple(HOLDABLE)
         if hold.kind == Hold.Kind.DISPUTE:
-            found.append(Blocker("dispute", disputes.get(hold.cause), hold.review_by, names))
+            found.append(Blocker("dispute", disputes.get(hold.cause), hold.review_by, names, covers))
         else:
-            found.append(Blocker("hold", hold, hold.review_by, names))
+            found.append(Blocker("hold", hold, hold.review_by, names, covers))
     return found
+
+
+def _all_or_none(account: Account, at: dt.datetime) -> list[Blocker]:
+    """Return the told blockers when they explain everything that is unfinished, else nothing (silence.md, S4).
+
+    What is unfinished is asked of the erasures: whatever else may hold them changes no answer for what a told
+    blocker covers. Contact data waits for all the rest by itself.
+    """
+    told = blockers(account, at)
+    left = Erasure.objects.live().at_closure().filter(account=account).exclude(state=Stage.VERIFIED)
+    unfinished = set(left.values_list("category", flat=True))
+    explained = set().union(*(_covered(blocker) for blocker in told)) if told else set()
+    waits_for_others = {Category.CONTACT.value} if unfinished & explained else set()
+    return told if unfinished and unfinished <= explained | waits_for_others else []
+
+
+def _covered(blocker: Blocker) -> set[str]:
+    if blocker.kind in {"invoice", "term"}:
+        return {category.value for category in schedule.AGREEMENT_COVERS}
+    return set(blocker.covers)
+
+
+def _kept_still(account: Account, at: dt.datetime) -> list[Line]:
+    """Return what the schedule keeps beyond the grace period and has not ended yet."""
+    kept = Erasure.objects.live().filter(account=account, due_at__gt=at).exclude(kept_for="").order_by("due_at")
+    return [
+        Line(e.category, Category(e.category).label, 0, True, e.due_at, schedule.RULES[Category(e.category)].reason)
+        for e in kept
+    ]
 
 
 def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]:
@@ -133,6 +165,7 @@ def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]
 
 
 def _stops(account: Account, closed_at: dt.datetime) -> list[Stop]:
-    services = Service.objects.filter(account=account).order_by("started_at")
+    running = Q(stops_at=None) | Q(stops_at__gt=closed_at)
+    services = Service.objects.filter(running, account=account).order_by("started_at")
     stops = [(service, service.closing_stops_at or service.stop_on_close(closed_at)) for service in services]
     return [Stop(service, stops_at, stops_at <= closed_at) for service, stops_at in stops]

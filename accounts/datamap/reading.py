@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Count
+from django.db.models import Count, Value
 
 from accounts.datamap.declaring import Ends, Foreign, Personal, foreign_entries
 from accounts.datamap.words import Audience, Category
@@ -95,12 +95,21 @@ def count(account_ids: Iterable[UUID], category: str) -> dict[UUID, int]:
 def counts(account_ids: Iterable[UUID], cutoffs: Mapping[str, dt.datetime]) -> dict[str, int]:
     """Return the number of rows a customer may see per category, of all the accounts together."""
     ids = list(account_ids)
-    totals: dict[str, int] = {}
-    for model, entry in governed().items():
-        if Audience.CUSTOMER not in entry.shown:
-            continue
-        found = sum(shown(model, account_id, cutoffs).count() for account_id in ids)
-        totals[entry.category.value] = totals.get(entry.category.value, 0) + found
+    totals = {entry.category.value: 0 for entry in governed().values()}
+    # One statement for all tables: a page that shows the counts may not ask once per table.
+    parts = [
+        shown(model, account_id, cutoffs)
+        .annotate(in_category=Value(entry.category.value, output_field=models.CharField()))
+        .values("in_category")
+        .annotate(n=Count("pk"))
+        .order_by()
+        .values_list("in_category", "n")
+        for model, entry in governed().items()
+        if Audience.CUSTOMER in entry.shown
+        for account_id in ids
+    ]
+    for category, number in parts[0].union(*parts[1:], all=True) if parts else ():
+        totals[category] += number
     return totals
 
 

@@ -5,6 +5,7 @@ The numbers themselves stand in `retention.schedule`; here is only how to count.
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 from functools import lru_cache
 
@@ -39,3 +40,10 @@ def rolled(day: dt.date) -> dt.date:
 def end_of_year(day: dt.date) -> dt.date:
     """Return 31 December of the year of `day`."""
     return dt.date(day.year, 12, 31)
+
+
+def add_months(at: dt.datetime, count: int) -> dt.datetime:
+    """Return `at` moved by calendar months; a day that the month does not have becomes its last one."""
+    years, month = divmod(at.month - 1 + count, 12)
+    year, month = at.year + years, month + 1
+    return at.replace(year=year, month=month, day=min(at.day, calendar.monthrange(year, month)[1]))

@@ -1,0 +1,76 @@
+"""The forms of the customer pages. Each carries the id of its sending: sent twice, it counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import PaymentMethod, TicketMessage
+from accounts.safeguards.cards import refuse_card_number
+
+LONGEST_SUBJECT = 200
+LONGEST_BODY = TicketMessage._meta.get_field("body").max_length
+
+
+class SentOnce(forms.Form):
+    """A form with a hidden id that is made when the page is shown."""
+
+    submission = forms.UUIDField(
+        widget=forms.HiddenInput,
+        initial=uuid4,
+        error_messages={"required": _("Load the page again, then send it once more.")},
+    )
+
+
+class ReplyForm(SentOnce):
+    """One message of a conversation."""
+
+    body = forms.CharField(
+        label=_("Your message"),
+        max_length=LONGEST_BODY,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        validators=[refuse_card_number],
+        error_messages={"required": _("Write your message.")},
+    )
+
+
+class TicketForm(ReplyForm):
+    """A new conversation."""
+
+    subject = forms.CharField(
+        label=_("Subject"),
+        max_length=LONGEST_SUBJECT,
+        validators=[refuse_card_number],
+        error_messages={"required": _("Write in a few words what it is about.")},
+    )
+    field_order = ("subject", "body")
+
+
+class PayForm(SentOnce):
+    """Which method pays an invoice."""
+
+    method = forms.ChoiceField(
+        label=_("Pay with"),
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Choose how you want to pay."),
+            "invalid_choice": _("This payment method is not on file any more. Choose another one."),
+        },
+    )
+
+    def __init__(self, methods: Iterable[PaymentMethod], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["method"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        field.choices = [(str(method.pk), _words(method)) for method in methods]
+
+
+def _words(method: PaymentMethod) -> str:
+    facts = {"brand": method.brand, "digits": method.last_four, "expiry": method.expiry}
+    if method.expiry:
+        return _("%(brand)s ending in %(digits)s, expires %(expiry)s") % facts
+    return _("%(brand)s ending in %(digits)s") % facts

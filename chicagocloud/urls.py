@@ -1,0 +1,19 @@
+"""Every address of the portal."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from chicagocloud import health, views
+
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("health/", health.health, name="health"),
+    path("", include("accounts.sign_in_urls")),
+    path("", include("accounts.urls")),
+    path("", include("retention.urls")),
+    path("api/", include("chicagocloud.api")),
+    path("admin/", admin.site.urls),
+]
+handler500 = "chicagocloud.views.server_error"

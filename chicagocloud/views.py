@@ -1,0 +1,86 @@
+"""The overview, which reads from every room, and the page for what nobody foresaw."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from accounts import datamap, paying
+from accounts.doors import account_of, customer_page, public_page
+from accounts.models import AccessEvent, Account, Ticket, User
+from retention import schedule
+
+AWAY = (InterfaceError, OperationalError, RedisError)
+MOST_TASKS = 20
+
+
+@public_page
+def overview(request: HttpRequest) -> HttpResponse:
+    """Send staff to their work, everybody else to their own overview."""
+    if isinstance(request.user, User) and request.user.is_staff:
+        return redirect("admin:index")
+    return _customers_overview(request)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 503 when a database or Redis is away, else 500; made without request, session or database."""
+    away = isinstance(sys.exc_info()[1], AWAY)
+    return HttpResponse(render_to_string("503.html" if away else "500.html"), status=503 if away else 500)
+
+
+@customer_page
+def _customers_overview(request: HttpRequest) -> HttpResponse:
+    account = account_of(request)
+    context = {
+        "account_number": account.number,
+        "tasks": _tasks(account),
+        "last_sign_in": _sign_in_before(account, timezone.now()),
+        "open_tickets": _tickets(account).exclude(state=Ticket.State.CLOSED).count(),
+    }
+    return render(request, "accounts/overview.html", context)
+
+
+def _tasks(account: Account) -> list[dict[str, Any]]:
+    """Return what needs the customer, nearest deadline first."""
+    bills = [
+        {
+            "kind": "invoice",
+            "number": invoice.number,
+            "cents": cents,
+            "currency": invoice.currency,
+            "due_at": invoice.due_at,
+            "url": reverse("accounts:invoice", args=[invoice.number]),
+        }
+        for invoice, cents in paying.owed(account.pk)[:MOST_TASKS]
+    ]
+    answered = _tickets(account).filter(state=Ticket.State.ANSWERED).only("reference").order_by("pk")
+    replies = [
+        {
+            "kind": "reply",
+            "reference": ticket.reference,
+            "due_at": None,
+            "url": reverse("accounts:ticket", args=[ticket.reference]),
+        }
+        for ticket in answered[:MOST_TASKS]
+    ]
+    return bills + replies
+
+
+def _tickets(account: Account) -> Any:
+    return Ticket.objects.filter(account=account, removed_at=None)
+
+
+def _sign_in_before(account: Account, now: dt.datetime) -> AccessEvent | None:
+    """Return the sign-in before the latest one, as far back as the schedule keeps them (silence.md, S7)."""
+    kept = datamap.shown(AccessEvent, account.pk, schedule.cutoffs(now))
+    latest = list(kept.filter(kind=AccessEvent.Kind.SIGN_IN).only("at").order_by("-at")[:2])
+    return latest[1] if len(latest) > 1 else None
