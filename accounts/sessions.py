@@ -63,7 +63,7 @@ class SessionStore(DatabaseStore):
         return row
 
     def save(self, must_create: bool = False) -> None:
-        """Write the row; signing in makes a new one, because a row never moves to another subject."""
+        """Write the row; signing in makes a new one, so that the guard of new rows sees whose it is."""
         if self.session_key is None:
             self.create()
             return

@@ -1,0 +1,128 @@
+"""Card numbers are refused in every text field (P4); what merely has many digits is not."""
+
+from __future__ import annotations
+
+import secrets
+from uuid import uuid4
+
+import pytest
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.datamap import entries
+from accounts.models import Contact, User
+from accounts.safeguards.cards import holds_card_number, refuse_card_number
+from accounts.safeguards.fields import SealedJSON, SealedText
+
+NUMBERS = {
+    "Visa": "4242424242424242",
+    "Visa, 13 digits": "4222222222222",
+    "Mastercard": "5555555555554444",
+    "American Express": "378282246310005",
+    "Diners": "30569309025904",
+    "Maestro, 19 digits": "6304000000000000000",
+    "UnionPay": "6200000000000005",
+}
+SPELLINGS = {
+    "bare": "{0}",
+    "in a sentence": "My card is {0}, thank you.",
+    "after a colon": "card:{0}",
+    "in brackets": "({0})",
+    "quoted": '"{0}"',
+    "on a line of its own": "Hello\n{0}\nBye",
+}
+
+
+def luhn_digit(digits: str) -> str:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 - place % 2)
+        total += value - 9 if value > 9 else value
+    return str(-total % 10)
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS.keys())
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_card_number_is_found(number: str, spelling: str):
+    assert holds_card_number(spelling.format(number))
+
+
+@pytest.mark.parametrize("gap", [" ", "-", "–", "\u00a0"])
+def test_a_card_number_in_groups_is_found(gap: str):
+    assert holds_card_number(gap.join(["4242", "4242", "4242", "4242"]))
+
+
+def test_digits_of_other_scripts_count_as_digits():
+    assert holds_card_number("４２４２ ４２４２ ４２４２ ４２４２")
+    assert holds_card_number("٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢")
+
+
+@given(st.text("0123456789", min_size=12, max_size=18).filter(lambda digits: len(set(digits)) > 1))
+def test_any_run_with_the_right_check_digit_is_found(digits: str):
+    assert holds_card_number(digits + luhn_digit(digits))
+
+
+@given(st.text("0123456789", min_size=12, max_size=18), st.integers(1, 9))
+def test_a_run_with_a_wrong_check_digit_is_not(digits: str, off: int):
+    wrong = str((int(luhn_digit(digits)) + off) % 10)
+    assert not holds_card_number(digits + wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+1 312 555 0100", "+4915112345678901", "123456789", "2026-11-23 10:00:00", "0000000000000000", "", "x"],
+)
+def test_other_digits_pass(text: str):
+    assert not holds_card_number(text)
+
+
+def test_the_portals_own_identifiers_pass():
+    texts = [f"/password/reset/{uuid4().hex}-d0abc-{secrets.token_hex(16)}/" for _ in range(20_000)]
+    assert sum(map(holds_card_number, texts)) == 0
+
+
+def test_the_refusal_repeats_nothing_of_it():
+    with pytest.raises(ValidationError) as refusal:
+        refuse_card_number("4242 4242 4242 4242")
+    assert "4242" not in str(refusal.value)
+
+
+def sealed_fields() -> list[tuple[type, str]]:
+    return [
+        (model, field.name)
+        for model in entries()
+        for field in model._meta.fields
+        if isinstance(field, SealedText | SealedJSON)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), sealed_fields(), ids=lambda part: part if isinstance(part, str) else part.__name__
+)
+@pytest.mark.django_db
+def test_no_personal_field_takes_one(model: type, name: str, alice: User):
+    field = model._meta.get_field(name)  # type: ignore[attr-defined]
+    row = model()
+    if isinstance(field, SealedText) and (field.max_length or 0) < 16:
+        pytest.skip("too short for a card number")
+    value = {"note": "4242424242424242"} if isinstance(field, SealedJSON) else "4242424242424242"
+    setattr(row, name, value)
+    with pytest.raises(ValidationError, match="card number"):
+        field.pre_save(row, True)
+
+
+@pytest.mark.django_db
+def test_without_the_check_a_field_would_take_it(alice: User, monkeypatch: pytest.MonkeyPatch):
+    """Negative control: the refusal above comes from the check and from nothing else."""
+    monkeypatch.setattr("accounts.safeguards.fields.refuse_card_number", lambda text: None)
+    contact = Contact.objects.get(account=alice.account_id)
+    contact.company = "4242424242424242"
+    contact.save()
+    assert Contact.objects.get(pk=contact.pk).company == "4242424242424242"
+
+
+def test_every_text_column_of_a_person_is_sealed_or_said_to_be_plain():
+    assert len(sealed_fields()) > 20
+    assert apps.get_model("accounts", "Contact") in {model for model, _name in sealed_fields()}
