@@ -83,7 +83,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
-    "django_structlog",
 ]
 
 MIDDLEWARE = [
