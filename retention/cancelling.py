@@ -15,6 +15,7 @@ from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Service, State, Ticket, User
 from accounts.safeguards import ledger
+from retention import letters
 from retention.models import DeletionRequest, Erasure, Stage
 from retention.refusals import named
 
@@ -44,7 +45,7 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
         Ticket.objects.filter(pk=request.ticket, account=account).update(state=Ticket.State.CLOSED)
         DeletionRequest.objects.filter(pk=request.pk).update(cancelled_at=at)
         ledger.record(by.actor, "deletion.cancelled", account.pk, at=at, request=request.pk)
-        context = {"request": request, "reference": request.reference, "cancelled_at": at}
+        context = letters.cancelled(request, at)
         mailing.mail(account, f"deletion:{request.pk}:cancelled", "retention/mail/cancelled.txt", context, at=at)
     request.refresh_from_db()
     return request

@@ -23,7 +23,7 @@ from accounts.keys.keyring import keyring
 from accounts.models import Account, Invoice, Service, State, Ticket, TicketMessage, User
 from accounts.safeguards import ledger
 from accounts.sessions import end_sessions
-from retention import schedule
+from retention import letters, schedule
 from retention.models import DeletionRequest, Erasure
 
 
@@ -64,7 +64,7 @@ def close(
         request, code = _request(account, by, submission, counts, at)
         end_sessions(account=account.pk, keep=keep_session)
         ledger.record(by.actor, "deletion.requested", account.pk, at=at, request=request.pk, due_at=request.due_at)
-        context = {"request": request, "reference": request.reference, "code": code, "due_at": request.due_at}
+        context = letters.received(request, code)
         mailing.mail(account, f"deletion:{request.pk}:received", "retention/mail/received.txt", context, at=at)
     return Closed(request, code)
 

@@ -29,7 +29,7 @@ from accounts.models import Account, Contact, Session, SignInIdentifier, State
 from accounts.safeguards import ledger, shredding
 from accounts.safeguards.ledger import SYSTEM, Fact
 from accounts.safeguards.models import DestructionOrder, OutboxMessage
-from retention import guards, obligations, queue, releasing, schedule, verifying
+from retention import guards, letters, obligations, queue, releasing, schedule, verifying
 from retention.models import DeletionRequest, Erasure, PurgeSwitch, Stage
 from retention.refusals import PASSING, STATEMENT_TIMEOUT, code_of
 
@@ -147,14 +147,16 @@ def claimed(account_ids: Sequence[UUID], at: dt.datetime) -> Claim:
 
 
 def deleted(claim: Claim, chunk: int | None = None) -> dict[tuple[UUID, str, str], int]:
-    """Post the last mails, then delete; return rows per (account, category, table)."""
+    """Read where the last mails go, delete, post them; return rows per (account, category, table)."""
     if not claim.free and not claim.partly:
         return {}
+    addresses = {}
     if chunk is None:
-        _post_done_mails([account_id for account_id, category in claim.free if category == Category.CONTACT])
+        addresses = _last_addresses([a for a, category in claim.free if category == Category.CONTACT])
     _touch_accounts({account_id for account_id, _ in (*claim.free, *claim.partly)})
     counts = _delete_chunk(claim, chunk) if chunk else _delete_whole(claim)
     counts.update(_delete_outside_periods(claim))
+    _post_done_mails(addresses, counts)
     return counts
 
 
@@ -460,22 +462,29 @@ def _write_ledger(done: dict[Pair, UUID], per_pair: dict[Pair, dict[str, int]], 
     )
 
 
-def _post_done_mails(account_ids: list[UUID]) -> None:
-    """Seal the last mail under a key of its own while the address can still be read; it goes once all is verified."""
+def _last_addresses(account_ids: list[UUID]) -> dict[UUID, str]:
+    """Return the owners' addresses of accounts whose contact data goes now."""
     if not account_ids:
+        return {}
+    owners = Contact.objects.filter(account_id__in=account_ids, role=Contact.Role.OWNER, removed_at=None)
+    return {contact.account_id: contact.email for contact in owners}
+
+
+def _post_done_mails(addresses: dict[UUID, str], counts: dict[tuple[UUID, str, str], int]) -> None:
+    """Seal the last mail under a key of its own, in the transaction that deletes; it goes once all is verified."""
+    if not addresses:
         return
-    requests = {r.account_id: r for r in DeletionRequest.objects.open().filter(account_id__in=account_ids)}
-    contacts = Contact.objects.filter(account_id__in=requests, role=Contact.Role.OWNER, removed_at=None)
+    rows, kept = _gone_and_kept(list(addresses), counts)
     messages = []
-    for contact in contacts:
-        request = requests[contact.account_id]
-        subject, body = mailing.render("retention/mail/done.txt", {"request": request, "reference": request.reference})
+    for request in DeletionRequest.objects.open().filter(account_id__in=addresses):
+        context = letters.done(request, rows[request.account_id], kept[request.account_id])
+        subject, body = mailing.render("retention/mail/done.txt", context)
         messages.append(
             OutboxMessage(
                 kind="mail",
                 event=verifying.done_event(request.pk),
-                subject=contact.account_id,
-                content={"to": contact.email, "subject": subject, "body": body},
+                subject=request.account_id,
+                content={"to": addresses[request.account_id], "subject": subject, "body": body},
                 created_at=timezone.now(),
                 due_at=None,
             )
@@ -483,6 +492,21 @@ def _post_done_mails(account_ids: list[UUID]) -> None:
     with keyring() as ring_of_keys:
         ring_of_keys.prepare([message.key_place() for message in messages])
         OutboxMessage.objects.bulk_create(messages, ignore_conflicts=True)
+
+
+def _gone_and_kept(
+    account_ids: list[UUID], counts: dict[tuple[UUID, str, str], int]
+) -> tuple[dict[UUID, int], dict[UUID, list[tuple[str, dt.datetime]]]]:
+    """Return per account how many rows went, earlier ones included, and what the schedule keeps until when."""
+    rows: dict[UUID, int] = defaultdict(int)
+    kept: dict[UUID, list[tuple[str, dt.datetime]]] = defaultdict(list)
+    for (account_id, _category, _table), number in counts.items():
+        rows[account_id] += number
+    for erasure in Erasure.objects.live().filter(account_id__in=account_ids).order_by("category"):
+        rows[erasure.account_id] += sum(erasure.counts.values())
+        if erasure.kept_for and erasure.state == Stage.DUE:
+            kept[erasure.account_id].append((erasure.category, erasure.due_at))
+    return rows, kept
 
 
 def _note_unreachable(orders: Sequence[DestructionOrder]) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import mailing
 from accounts.keys.keyring import keyring
 from accounts.models import Account
-from retention import schedule
+from retention import letters, schedule
 from retention.models import DeletionRequest
 
 REMIND_DAYS = (7, 1)
@@ -30,7 +30,7 @@ def remind(at: dt.datetime | None = None) -> int:
     return posted
 
 
-def _due_mail(request: DeletionRequest, at: dt.datetime) -> tuple[str, str, dict[str, object]]:
+def _due_mail(request: DeletionRequest, at: dt.datetime) -> tuple[str, str, letters.Context]:
     """Return (template, event, context) of the latest mail that is due, or an empty template."""
     if at >= request.due_at:
         late = at - request.due_at - schedule.span("not_finished")
@@ -38,17 +38,20 @@ def _due_mail(request: DeletionRequest, at: dt.datetime) -> tuple[str, str, dict
             return "", "", {}
         # The rhythm counts from the first mail on: one after 24 hours, then one every 90 days.
         number = int(late / schedule.span("review"))
-        return "retention/mail/not_finished.txt", f"deletion:{request.pk}:not-finished:{number}", {}
+        event = f"deletion:{request.pk}:not-finished:{number}"
+        return "retention/mail/not_finished.txt", event, letters.not_finished(request)
     for days in sorted(REMIND_DAYS):
         ahead = dt.timedelta(days=days)
         # A grace that is not that long has no such reminder.
         if schedule.span("grace") > ahead and request.due_at - at <= ahead:
-            return "retention/mail/due_soon.txt", f"deletion:{request.pk}:due:{days}", {"days": days}
+            # What is left is said as it is: a mail that comes late must not promise the full time.
+            left = -(-(request.due_at - at) // dt.timedelta(days=1))
+            event = f"deletion:{request.pk}:due:{days}"
+            return "retention/mail/due_soon.txt", event, letters.due_soon(request, left)
     return "", "", {}
 
 
-def _post(request: DeletionRequest, template: str, event: str, extra: dict[str, object], at: dt.datetime) -> int:
-    context = {"request": request, "reference": request.reference, "due_at": request.due_at, **extra}
+def _post(request: DeletionRequest, template: str, event: str, context: letters.Context, at: dt.datetime) -> int:
     with keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([request.account_id]).get()
         request.refresh_from_db()
