@@ -112,9 +112,7 @@ def check_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             if error.errno == errno.EACCES:
-                stop(
-                    f"Port {port} may not be used by this user: choose one above 1023, `make run PORT=8001`."
-                )
+                stop(f"Port {port} may not be used by this user: choose one above 1023, `make run PORT=8001`.")
             other = port % 65535 + 1
             stop(f"Port {port} is taken by another program: choose another, `make run PORT={other}`.")
 
@@ -243,9 +241,7 @@ def install(lock: Path) -> None:
     arguments += ["--only-binary=:all:", "--requirement", str(lock)]
     code = subprocess.run([PYTHON, "-m", "pip", *arguments], check=False).returncode  # noqa: S603
     if code:
-        stop(
-            "The packages could not be installed from the package registry; the lines above say why.", FAILED
-        )
+        stop("The packages could not be installed from the package registry; the lines above say why.", FAILED)
 
 
 # The targets.
@@ -302,6 +298,12 @@ def stress(*arguments: str) -> NoReturn:
     hand_over("-m", "pytest", "-m", "stress", "--timeout", "3600", *arguments)
 
 
+def bench(*arguments: str) -> NoReturn:
+    """`make bench`: on servers of its own, with fsync."""
+    make_environment(DEVELOPMENT_LOCK)
+    hand_over("-m", "tests.bench", *arguments)
+
+
 def lint() -> NoReturn:
     """`make lint`."""
     make_environment(DEVELOPMENT_LOCK)
@@ -316,7 +318,7 @@ def lock() -> NoReturn:
     hand_over(".ci/lock.py")
 
 
-TARGETS = {"run": run, "test": test, "stress": stress, "lint": lint, "lock": lock}
+TARGETS = {"run": run, "test": test, "stress": stress, "bench": bench, "lint": lint, "lock": lock}
 
 if __name__ == "__main__":
     check_python()
