@@ -382,9 +382,7 @@ class EmbeddedServers:
                 stopped.result()
         shutil.rmtree(self.sockets, ignore_errors=True)
 
-    def environment(
-        self, data: str = DATA_DATABASE, keys: str = KEYS_DATABASE, redis: int = 0
-    ) -> dict[str, str]:
+    def environment(self, data: str = DATA_DATABASE, keys: str = KEYS_DATABASE, redis: int = 0) -> dict[str, str]:
         """Return the settings that name these servers: both roles' addresses of both databases, and Redis."""
         return {
             "DATABASE_URL": self.data.url(RUNTIME, data),

@@ -57,13 +57,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         mark = item.get_closest_marker("django_db")
         if mark is not None and mark.kwargs.get("transaction"):
-            raise pytest.UsageError(
-                f"{item.nodeid}: truncating is refused by the guards; use the fixture committed."
-            )
+            raise pytest.UsageError(f"{item.nodeid}: truncating is refused by the guards; use the fixture committed.")
         if mark is not None and "databases" not in mark.kwargs:
-            item.add_marker(
-                pytest.mark.django_db(databases=list(servers.ALIASES), **mark.kwargs), append=False
-            )
+            item.add_marker(pytest.mark.django_db(databases=list(servers.ALIASES), **mark.kwargs), append=False)
     if "stress" not in wanted:
         kept = [item for item in items if item.get_closest_marker("stress") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

@@ -240,9 +240,7 @@ class Stage:
 def current_stage() -> Stage:
     """Return the stage of the running test; raise when the test asked for no database."""
     if Stage.current is None:
-        raise RuntimeError(
-            "This test plays on no database yet: use the fixture `committed` or the mark django_db."
-        )
+        raise RuntimeError("This test plays on no database yet: use the fixture `committed` or the mark django_db.")
     return Stage.current
 
 
@@ -330,9 +328,7 @@ class Process:
         """Return once `ready()`; fail with the process's output when it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while not ready():
-            assert self.is_alive, (
-                f"{self.arguments} ended with {self.popen.returncode}:\n{self.output()[-4000:]}"
-            )
+            assert self.is_alive, f"{self.arguments} ended with {self.popen.returncode}:\n{self.output()[-4000:]}"
             assert time.monotonic() < deadline, f"{self.arguments} was not ready:\n{self.output()[-4000:]}"
             time.sleep(0.02)
         return self
@@ -361,9 +357,7 @@ class Process:
 class Worker(Process):
     """A real Celery worker with a prefork pool on the current test's databases."""
 
-    def __init__(
-        self, *, concurrency: int = 1, beat: bool = False, app: str = "chicagocloud", **env: str
-    ) -> None:
+    def __init__(self, *, concurrency: int = 1, beat: bool = False, app: str = "chicagocloud", **env: str) -> None:
         arguments = [sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel", "INFO"]
         arguments += ["--concurrency", str(concurrency), "--without-gossip", "--without-mingle"]
         if beat:
