@@ -1,0 +1,32 @@
+"""manage.py load_demo: fills a trial with demo customers and staff, and prints their sign-ins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.errors import NotActionable
+from chicagocloud import demo
+
+
+class Command(BaseCommand):
+    """Refuses outside a trial; a second call adds nothing and prints the same."""
+
+    help = "Load demo customers and staff into a trial and print their sign-ins."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Load and print one line for each sign-in."""
+        try:
+            entries = demo.load()
+        except NotActionable as refusal:
+            raise CommandError(str(refusal)) from None
+        head = demo.Entry("who", "sign-in", "password")
+        wide = max(len(entry.who) for entry in entries)
+        long = max(len(entry.sign_in) for entry in entries)
+        for entry in (head, *entries):
+            self.stdout.write(f"  {entry.who:<{wide}} | {entry.sign_in:<{long}} | {entry.password}")
+        folder = getattr(settings, "EMAIL_FILE_PATH", "")
+        if folder:
+            self.stdout.write(f"\n  Mails are written to {folder}")
