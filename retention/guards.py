@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from accounts import datamap
 from accounts.keys.routing import ALIAS as KEYS
+from retention import schedule
 
 ROOMS = Path(__file__).resolve().parent.parent
 FILES = {
@@ -33,7 +35,7 @@ NARROWER = {
         "django_admin_log": "SELECT",
         "django_migrations": "SELECT",
         "retention_deletionrequest": "SELECT, INSERT, UPDATE",
-        "retention_dispute": "SELECT, INSERT, UPDATE",
+        "retention_dispute": "SELECT, INSERT",
         "retention_erasure": "SELECT, INSERT, UPDATE",
         "retention_hold": "SELECT, INSERT",
         "retention_holdrelease": "SELECT, INSERT",
@@ -54,6 +56,7 @@ NARROWER = {
     },
 }
 COLUMNS = {
+    "retention_dispute": {"state", "closed_at", "closed_by", "evidence_due_at"},
     "retention_hold": {"told_at", "told_by", "told_how", "review_by", "released_at", "released_by"},
     "retention_holdrelease": {"approved_by", "approved_at"},
     "safeguards_destructionorder": {"done_at"},
@@ -75,7 +78,8 @@ class Difference:
 def differences() -> list[Difference]:
     """Return every difference between both databases and the code; an unreachable database raises its error."""
     found = [Difference(KEYS, what) for what in _compare(KEYS)]
-    found += [Difference(DEFAULT_DB_ALIAS, what) for what in _compare(DEFAULT_DB_ALIAS)]
+    found += [Difference(DEFAULT_DB_ALIAS, what) for what in (*_compare(DEFAULT_DB_ALIAS), *_compare_limits())]
+    found += [Difference(DEFAULT_DB_ALIAS, what) for what in (*_compare_constraints(), *_releases_without_entry())]
     return found + [Difference("code", what) for what in map_against_files()]
 
 
@@ -158,7 +162,13 @@ def map_against_files() -> list[str]:
 
 
 def _compare(alias: str) -> list[str]:
-    return [*_compare_triggers(alias), *_compare_functions(alias), *_compare_grants(alias), *_compare_tables(alias)]
+    return [
+        *_compare_triggers(alias),
+        *_compare_functions(alias),
+        *_compare_grants(alias),
+        *_compare_tables(alias),
+        *_compare_surroundings(alias),
+    ]
 
 
 def _rows(alias: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
@@ -196,8 +206,10 @@ def _compare_functions(alias: str) -> list[str]:
             WHERE n.nspname = 'public'""",
     )
     there = {name: rest for name, *rest in rows}
+    names = [name for name, *_ in rows]
     expected = expected_functions(alias)
     found = [f"function {name} is not expected" for name in sorted(there.keys() - expected.keys())]
+    found += [f"function {name} has more than one form" for name in sorted(there) if names.count(name) > 1]
     for name, (body, definer) in sorted(expected.items()):
         if name not in there:
             found.append(f"function {name} is missing")
@@ -260,3 +272,78 @@ def _compare_tables(alias: str) -> list[str]:
         for table, secured, kind, ruled in rows
         if secured or ruled or kind in ("p", b"p")
     ]
+
+
+def _compare_surroundings(alias: str) -> list[str]:
+    """What opens a way past the tables' own rights: single columns, memberships, other schemas, child tables."""
+    columns = _rows(
+        alias,
+        """SELECT p, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+                  unnest(ARRAY['SELECT', 'INSERT', 'REFERENCES']) p
+            WHERE n.nspname = 'public' AND c.relkind IN ('r', 'v', 'p', 'm', 'f')
+              AND has_any_column_privilege(%s, c.oid, p) AND NOT has_table_privilege(%s, c.oid, p)""",
+        RUNTIME,
+        RUNTIME,
+    )
+    roles = _rows(
+        alias,
+        """SELECT pg_get_userbyid(m.roleid) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+            WHERE r.rolname = %s""",
+        RUNTIME,
+    )
+    schemas = _rows(
+        alias,
+        """SELECT n.nspname FROM pg_namespace n
+            WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('public', 'information_schema')
+              AND has_schema_privilege(%s, n.oid, 'USAGE')""",
+        RUNTIME,
+    )
+    children = _rows(
+        alias,
+        "SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inherits i "
+        "JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f')",
+    )
+    return [
+        *(f"the runtime role may {privilege} columns of {table}" for privilege, table in columns),
+        *(f"the runtime role is a member of {role}" for (role,) in roles),
+        *(f"the runtime role may use the schema {schema}" for (schema,) in schemas),
+        *(f"table {child} is a child of {parent}" for child, parent in children),
+    ]
+
+
+def _compare_limits() -> list[str]:
+    """A limit below the schedule lets the triggers allow too early what the schedule forbids."""
+    there = dict(_rows(DEFAULT_DB_ALIAS, "SELECT name, seconds FROM retention_limit"))
+    return [
+        f"the limit {name} is below the schedule (manage.py seal_databases writes it)"
+        for name, seconds in schedule.limits().items()
+        if name in ("grace", "cool_off") and there.get(name, 0) < seconds
+    ]
+
+
+def _compare_constraints() -> list[str]:
+    """Every constraint that a model declares is there and valid, whoever dropped it."""
+    there = {name for (name,) in _rows(DEFAULT_DB_ALIAS, "SELECT conname FROM pg_constraint WHERE convalidated")}
+    there |= {
+        name for (name,) in _rows(DEFAULT_DB_ALIAS, "SELECT indexrelid::regclass::text FROM pg_index WHERE indisvalid")
+    }
+    return [
+        f"constraint {constraint.name} on {model._meta.db_table} is missing"
+        for model in apps.get_models()
+        if model._meta.managed and model._meta.app_label in {"accounts", "retention", "safeguards"}
+        for constraint in model._meta.constraints
+        if constraint.name not in there
+    ]
+
+
+def _releases_without_entry() -> list[str]:
+    """The alarm on a hold released by SQL: the act writes its ledger entry in the same transaction."""
+    rows = _rows(
+        DEFAULT_DB_ALIAS,
+        """SELECT h.id FROM retention_hold h
+            WHERE h.released_at IS NOT NULL AND NOT EXISTS (
+              SELECT 1 FROM safeguards_ledgerentry l
+               WHERE l.subject = h.account_id AND l.action = 'hold.released'
+                 AND (l.body::jsonb ->> 'hold') = h.id::text)""",
+    )
+    return ["a hold was released without its ledger entry" for _ in rows[:1]]

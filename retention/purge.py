@@ -23,12 +23,13 @@ from django.utils import timezone
 
 from accounts import datamap, mailing
 from accounts.datamap import Category
-from accounts.keys.keyring import keyring
+from accounts.keys.keyring import KeyDestroyed, keyring
 from accounts.keys.provider import KeyUnavailable
 from accounts.models import Account, Contact, Session, SignInIdentifier, State
 from accounts.safeguards import ledger, shredding
 from accounts.safeguards.ledger import SYSTEM, Fact
 from accounts.safeguards.models import DestructionOrder, OutboxMessage
+from accounts.safeguards.sealing import DoesNotOpen
 from retention import guards, letters, obligations, queue, releasing, schedule, verifying
 from retention.models import DeletionRequest, Erasure, PurgeSwitch, Stage
 from retention.refusals import PASSING, STATEMENT_TIMEOUT, code_of
@@ -467,7 +468,14 @@ def _last_addresses(account_ids: list[UUID]) -> dict[UUID, str]:
     if not account_ids:
         return {}
     owners = Contact.objects.filter(account_id__in=account_ids, role=Contact.Role.OWNER, removed_at=None)
-    return {contact.account_id: contact.email for contact in owners}
+    addresses = {}
+    for contact in owners:
+        try:
+            addresses[contact.account_id] = contact.email
+        except (DoesNotOpen, KeyDestroyed):
+            # One address that nobody can read must not stop the erasure of everybody.
+            log.error("address does not open", account=str(contact.account_id))
+    return addresses
 
 
 def _post_done_mails(addresses: dict[UUID, str], counts: dict[tuple[UUID, str, str], int]) -> None:

@@ -121,12 +121,20 @@ DECLARE
     grace bigint;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.state <> 'active' THEN
+        IF NEW.state <> 'active' OR NEW.hold_epoch <> 0 THEN
             RAISE EXCEPTION 'an account begins active' USING ERRCODE = 'PH003';
+        END IF;
+        -- Keys go by subject: an account with the id of another subject could be erased to destroy that one's key.
+        PERFORM 1 FROM public.retention_hold h WHERE h.id = NEW.id
+          UNION ALL
+        SELECT 1 FROM public.accounts_user u WHERE u.id = NEW.id;
+        IF FOUND THEN
+            RAISE EXCEPTION 'account % has the id of another subject', NEW.id USING ERRCODE = 'PH003';
         END IF;
         RETURN NEW;
     END IF;
-    IF NEW.id <> OLD.id OR NEW.number <> OLD.number OR NEW.created_at <> OLD.created_at OR NEW.hold_epoch < OLD.hold_epoch THEN
+    IF NEW.id <> OLD.id OR NEW.number <> OLD.number OR NEW.created_at <> OLD.created_at
+       OR NEW.hold_epoch NOT IN (OLD.hold_epoch, OLD.hold_epoch + 1) THEN
         RAISE EXCEPTION 'account % keeps its id, number, creation and epoch', OLD.id USING ERRCODE = 'PH003';
     END IF;
     IF NEW.state = OLD.state THEN
@@ -283,6 +291,16 @@ BEGIN
     RETURN NEW;
 END $guard$;
 
+-- A dispute that ended stays as it ended: reopened afterwards, the release of its hold would have had no ground.
+CREATE FUNCTION public.guard_dispute() RETURNS trigger LANGUAGE plpgsql VOLATILE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+BEGIN
+    IF OLD.state <> 'open' AND (NEW.state, NEW.closed_at, NEW.closed_by) IS DISTINCT FROM (OLD.state, OLD.closed_at, OLD.closed_by) THEN
+        RAISE EXCEPTION 'dispute % is %; that stays', OLD.id, OLD.state USING ERRCODE = 'PH003';
+    END IF;
+    RETURN NEW;
+END $guard$;
+
 ------------------------------------------------------------------------------------------------ erasures
 
 CREATE FUNCTION public.guard_erasure_insert() RETURNS trigger LANGUAGE plpgsql VOLATILE
@@ -290,6 +308,9 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 BEGIN
     IF NEW.state <> 'due' OR NEW.rows_gone_at IS NOT NULL OR NEW.unreachable_at IS NOT NULL OR NEW.gone_xid IS NOT NULL THEN
         RAISE EXCEPTION 'an erasure begins due' USING ERRCODE = 'PH003';
+    END IF;
+    IF NEW.category IN ('legal', 'mail') THEN
+        RAISE EXCEPTION 'the category % does not end with an account', NEW.category USING ERRCODE = 'PH003';
     END IF;
     PERFORM 1 FROM public.accounts_account a
       WHERE a.id = NEW.account_id AND a.state = 'closed' AND a.due_at <= NEW.due_at;
@@ -418,7 +439,8 @@ DECLARE
     pads record;
 BEGIN
     SELECT s.inner_pad, s.outer_pad INTO STRICT pads FROM public.safeguards_destructionsecret s WHERE s.id = 1;
-    minted := clock_timestamp()::text;
+    -- One notation, whatever the sessions' DateStyle and time zone: a token must not look younger on the other side.
+    minted := to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
     SELECT array_agg(o.id), minted || '|' || string_agg(o.subject::text || ':' || o.category, ',' ORDER BY o.subject, o.category)
       INTO allowed, message
       FROM public.safeguards_destructionorder o
@@ -469,7 +491,11 @@ DECLARE
     swept bigint;
 BEGIN
     concerned := ARRAY(SELECT DISTINCT v.account_id FROM (
-        SELECT k.account_id FROM public.retention_keptversion k ORDER BY k.id LIMIT most) v);
+        SELECT k.account_id FROM public.retention_keptversion k WHERE NOT EXISTS (
+            SELECT 1 FROM public.retention_hold h
+             WHERE h.account_id = k.account_id AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
+               AND (cardinality(h.categories) = 0 OR k.category = ANY(h.categories)))
+         ORDER BY k.id LIMIT most) v);
     PERFORM 1 FROM public.accounts_account a WHERE a.id = ANY(concerned) ORDER BY a.id FOR UPDATE;
     DELETE FROM public.retention_keptversion v
      WHERE v.account_id = ANY(concerned) AND NOT EXISTS (
@@ -638,6 +664,8 @@ CREATE TRIGGER z_guard_hold BEFORE INSERT OR UPDATE ON public.retention_hold
     FOR EACH ROW EXECUTE FUNCTION public.guard_hold();
 CREATE TRIGGER z_guard_release BEFORE INSERT OR UPDATE ON public.retention_holdrelease
     FOR EACH ROW EXECUTE FUNCTION public.guard_release();
+CREATE TRIGGER z_guard_dispute BEFORE UPDATE ON public.retention_dispute
+    FOR EACH ROW EXECUTE FUNCTION public.guard_dispute();
 CREATE TRIGGER z_guard_erasure_insert BEFORE INSERT ON public.retention_erasure
     FOR EACH ROW EXECUTE FUNCTION public.guard_erasure_insert();
 CREATE TRIGGER z_guard_erasure_update AFTER UPDATE ON public.retention_erasure
@@ -645,6 +673,7 @@ CREATE TRIGGER z_guard_erasure_update AFTER UPDATE ON public.retention_erasure
 ALTER TABLE public.accounts_account ENABLE ALWAYS TRIGGER z_guard_account;
 ALTER TABLE public.retention_hold ENABLE ALWAYS TRIGGER z_guard_hold;
 ALTER TABLE public.retention_holdrelease ENABLE ALWAYS TRIGGER z_guard_release;
+ALTER TABLE public.retention_dispute ENABLE ALWAYS TRIGGER z_guard_dispute;
 ALTER TABLE public.retention_erasure ENABLE ALWAYS TRIGGER z_guard_erasure_insert;
 ALTER TABLE public.retention_erasure ENABLE ALWAYS TRIGGER z_guard_erasure_update;
 
@@ -678,7 +707,9 @@ REVOKE DELETE ON accounts_account FROM portal_runtime;
 REVOKE UPDATE, DELETE ON retention_hold, retention_holdrelease FROM portal_runtime;
 GRANT UPDATE (told_at, told_by, told_how, review_by, released_at, released_by) ON retention_hold TO portal_runtime;
 GRANT UPDATE (approved_by, approved_at) ON retention_holdrelease TO portal_runtime;
-REVOKE DELETE ON retention_erasure, retention_dispute, retention_deletionrequest FROM portal_runtime;
+REVOKE DELETE ON retention_erasure, retention_deletionrequest FROM portal_runtime;
+REVOKE UPDATE, DELETE ON retention_dispute FROM portal_runtime;
+GRANT UPDATE (state, closed_at, closed_by, evidence_due_at) ON retention_dispute TO portal_runtime;
 REVOKE UPDATE, DELETE ON retention_purgeswitch FROM portal_runtime;
 REVOKE INSERT, UPDATE, DELETE ON retention_limit FROM portal_runtime;
 REVOKE ALL ON retention_keptversion FROM portal_runtime;
