@@ -132,7 +132,7 @@ def _make(customer: Customer, staff: dict[Role, User]) -> None:
 
 def _add_billing_contact(user: User, customer: Customer, at: dt.datetime) -> None:
     contact = Contact.objects.create(
-        account_id=user.account_id,
+        account=_account(user),
         role=Contact.Role.BILLING,
         name=f"Accounts of {customer.company}",
         company=customer.company,
@@ -140,7 +140,7 @@ def _add_billing_contact(user: User, customer: Customer, at: dt.datetime) -> Non
         created_at=at,
     )
     Address.objects.create(
-        account_id=user.account_id,
+        account=_account(user),
         contact=contact,
         street="401 North Michigan Avenue",
         city=customer.city,
@@ -153,7 +153,7 @@ def _add_billing_contact(user: User, customer: Customer, at: dt.datetime) -> Non
 
 def _add_method(user: User, at: dt.datetime) -> PaymentMethod:
     return PaymentMethod.objects.create(
-        account_id=user.account_id,
+        account=_account(user),
         provider="trial",
         token=f"tok_{reference('PAY')}",
         brand="Visa",
@@ -171,7 +171,7 @@ def _add_services(user: User, customer: Customer, since: dt.datetime, now: dt.da
     )
     return [
         Service.objects.create(
-            account_id=user.account_id,
+            account=_account(user),
             name=name,
             plan=plan,
             monthly_cents=cents,
@@ -185,7 +185,7 @@ def _add_services(user: User, customer: Customer, since: dt.datetime, now: dt.da
 
 def _issue(user: User, customer: Customer, services: list[Service], at: dt.datetime) -> Invoice:
     invoice = Invoice.objects.create(
-        account_id=user.account_id,
+        account=_account(user),
         number=reference("INV"),
         total_cents=sum(service.monthly_cents for service in services),
         billed_to={
@@ -201,7 +201,7 @@ def _issue(user: User, customer: Customer, services: list[Service], at: dt.datet
     )
     for service in services:
         InvoiceLine.objects.create(
-            account_id=user.account_id,
+            account=_account(user),
             invoice=invoice,
             service=service.pk,
             text=f"{service.name}, one month",
@@ -275,7 +275,7 @@ def _disputes_a_payment(user: User, staff: dict[Role, User]) -> None:
 
 
 def _owes(user: User, staff: dict[Role, User]) -> None:
-    services = list(Service.objects.filter(account_id=user.account_id))
+    services = list(Service.objects.filter(account=_account(user)))
     debtor = next(customer for customer in CUSTOMERS if customer.becomes is _owes)
     _issue(user, debtor, services, timezone.now() - 9 * DAY)
 

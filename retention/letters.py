@@ -6,7 +6,7 @@ Each is true at the moment it is sent, whatever holds the account: none looks at
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from django.urls import reverse
@@ -63,7 +63,7 @@ def done(request: DeletionRequest, rows: int, kept: Iterable[tuple[str, dt.datet
     }
 
 
-def _always(request: DeletionRequest) -> Mapping[str, Any]:
+def _always(request: DeletionRequest) -> Context:
     return {
         "reference": request.reference,
         "due_at": request.due_at,
