@@ -87,8 +87,9 @@ def balance_cents(invoice: Invoice) -> int:
 
 def owed(account_id: UUID) -> list[tuple[Invoice, int]]:
     """Return the unpaid invoices of an account with what is still to pay of each, the earliest due first."""
-    unpaid = Invoice.objects.unpaid().filter(account_id=account_id).annotate(paid=Sum("payments__amount_cents"))
-    return [(invoice, max(invoice.total_cents - (vars(invoice)["paid"] or 0), 0)) for invoice in unpaid.order_by("due_at", "pk")]
+    unpaid = Invoice.objects.unpaid().filter(account_id=account_id).order_by("due_at", "pk")
+    found = unpaid.annotate(paid=Sum("payments__amount_cents"))
+    return [(invoice, max(invoice.total_cents - (vars(invoice)["paid"] or 0), 0)) for invoice in found]
 
 
 def pay(
