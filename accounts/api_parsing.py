@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -89,14 +89,21 @@ class StrictJSONParser(BaseParser):
 class RefusesUnknownFields(serializers.Serializer[Any]):
     """A serializer for which an unknown field is an error: what is ignored was meant to do something."""
 
-    def to_internal_value(self, data: Any) -> Any:
-        """Return the validated fields; raise ValidationError naming those that are not known."""
+    def is_valid(self, *, raise_exception: bool = False) -> bool:
+        """Validate; raise UnknownFields, whatever the caller asked for, naming those that are not known."""
+        data = self.initial_data
         if isinstance(data, Mapping):
             known = {name for name, field in self.fields.items() if not field.read_only}
             unknown = sorted({_name(name) for name in data if name not in known})
             if unknown:
                 raise UnknownFields({name: ["This field is not known."] for name in unknown})
-        return super().to_internal_value(data)
+        return super().is_valid(raise_exception=raise_exception)
+
+
+class Choice(serializers.ChoiceField):
+    """One of some words; the refusal does not repeat the word that was sent."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_choice": "This is none of the words allowed here."}
 
 
 class Whole(serializers.IntegerField):
@@ -170,7 +177,7 @@ def _refuse(constant: str) -> Any:
 
 
 def _checked(value: Any, depth: int = 0) -> Any:
-    if depth > DEEPEST:
+    if depth >= DEEPEST and isinstance(value, dict | list):
         raise ValueError("too deep")
     if isinstance(value, dict):
         for name, item in value.items():

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_parsing import Problem, RefusesUnknownFields, Whole
+from accounts.api_parsing import Choice, Problem, RefusesUnknownFields, Whole
 from accounts.api_tokens import Caller
 from accounts.idempotency import HEADER, Answer, once
 from accounts.models import Account
@@ -47,7 +47,7 @@ class Opening(Named):
     account = serializers.RegexField(rf"^{NUMBER.pattern}$", help_text="the account number, nine digits")
     amount_cents = Whole(min_value=1, max_value=LARGEST_AMOUNT)
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="USD", help_text="ISO 4217")
-    reason = serializers.ChoiceField(Dispute.Reason.choices, default=Dispute.Reason.GENERAL)
+    reason = Choice(Dispute.Reason.choices, default=Dispute.Reason.GENERAL)
     evidence_due_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="until when the processor takes evidence"
     )
@@ -63,7 +63,7 @@ class Opening(Named):
 class Ending(Named):
     """How a dispute ended."""
 
-    outcome = serializers.ChoiceField(["won", "lost", "withdrawn"])
+    outcome = Choice(["won", "lost", "withdrawn"])
 
 
 class Standing(serializers.Serializer[Any]):
