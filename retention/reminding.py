@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import mailing
 from accounts.keys.keyring import keyring
 from accounts.models import Account
+from accounts.safeguards.models import OutboxMessage
 from retention import letters, schedule
 from retention.models import DeletionRequest
 
@@ -25,7 +26,7 @@ def remind(at: dt.datetime | None = None) -> int:
     posted = 0
     for request in DeletionRequest.objects.open().select_related("account"):
         template, event, context = _due_mail(request, at)
-        if template:
+        if template and not OutboxMessage.objects.filter(event=event).exists():
             posted += _post(request, template, event, context, at)
     return posted
 
