@@ -22,7 +22,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.admin_base import staff
+from accounts.admin_base import RecordAdmin, staff
 from accounts.roles import may, roles_of
 from chicagocloud.finding_customers import FindForm, find
 from chicagocloud.work import piles
@@ -57,6 +57,11 @@ class PortalAdminSite(admin.AdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.disable_action("delete_selected")
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take in the portal's own rooms only: a library's would add, change and delete past the acts."""
+        if admin_class is not None and issubclass(admin_class, RecordAdmin):
+            super().register(model_or_iterable, admin_class, **options)
 
     def get_urls(self) -> list[Any]:
         kept = [url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT]

@@ -1,0 +1,170 @@
+"""Walks the admin site: its rooms, acts and addresses, and one world in which every kind of record exists."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import issuing
+from accounts.admin_base import Act, RecordAdmin
+from accounts.models import Account, User
+from accounts.roles import Role
+from retention import closing, disputing, placing, releasing, switching
+from retention.models import DeletionRequest, Hold
+from tests.cast import DAY, bind, furnish, make_customer, make_staff, owe
+
+ROLES = [role.value for role in Role]
+# Records of one kind that a walk asks for: enough for each state the world has.
+RECORDS = 4
+BLIND = [role for role in ROLES if role not in {"legal", "privacy_officer"}]
+
+
+@dataclass
+class World:
+    """One customer with everything staff can act upon, closed since `closed_for`, and who else there is."""
+
+    customer: User
+    request: DeletionRequest
+    staff: dict[str, User]
+
+    @property
+    def account(self) -> Account:
+        account = self.customer.account
+        assert account is not None
+        return account
+
+    def client(self, role: str) -> Client:
+        """Return a browser in which the member of staff of this role is signed in."""
+        client = Client()
+        client.force_login(self.staff[role])
+        return client
+
+
+def make_world(closed_for: dt.timedelta = DAY) -> World:
+    """Return a world whose customer closed the account that long ago."""
+    customer = furnish(make_customer("walker"))
+    owe(customer)
+    bind(customer)
+    account_id = customer.account_id
+    assert account_id is not None
+    staff = {role: make_staff(f"staff-{role}".replace("_", "-"), role) for role in ROLES}
+    staff["none"] = make_staff("staff-none")
+    asked = closing.close(account_id, by=customer, submission=uuid4(), at=timezone.now() - closed_for).request
+    disputing.open_dispute(
+        account_id, processor="trial", reference="dp_walker", amount_cents=1290, by=staff["billing"].actor
+    )
+    issuing.issue("billing", ["disputes:write"], by=staff["administrator"], days=30)
+    switching.stop("support", by=staff["administrator"])
+    customer.refresh_from_db()
+    return World(customer, asked, staff)
+
+
+def seal(world: World, by: str = "legal") -> Hold:
+    """Place a legal hold the customer is not told of, and ask for its release: a matter with all its traces."""
+    user = world.staff[by]
+    hold = placing.place(world.account.pk, Hold.Kind.LEGAL, by=user.actor, matter="sealed matter 4711")
+    releasing.ask(hold.pk, by=user, reason="sealed reason 4711")
+    return hold
+
+
+def rooms() -> list[RecordAdmin]:
+    """Return every model's room of the site."""
+    found: list[Any] = [
+        room for _, room in sorted(admin.site._registry.items(), key=lambda item: str(item[0]))
+    ]
+    return found
+
+
+def acts() -> list[tuple[RecordAdmin, type[Act]]]:
+    """Return every act with its room."""
+    return [(room, act) for room in rooms() for act in room.acts]
+
+
+def a_record(room: RecordAdmin, world: World) -> Any:
+    """Return a record of the room that belongs to the world."""
+    records: Any = room.model._base_manager.all()
+    names = {field.name for field in room.model._meta.fields}
+    if room.model is Account:
+        return world.account
+    return (records.filter(account=world.account) if "account" in names else records).first()
+
+
+def address_of(room: RecordAdmin, act: type[Act], world: World) -> str:
+    """Return the address of an act on a record of the world."""
+    return room.url_of(a_record(room, world), act.slug) if act.needs_record else room.list_url(act.slug)
+
+
+def pages(room: RecordAdmin, user: Any) -> Iterator[str]:
+    """Yield the addresses of a room's list, its filtered lists, and of every record and act in it."""
+    yield room.list_url()
+    yield f"{room.list_url()}?o=-1"
+    for query in filters(room, user):
+        yield f"{room.list_url()}?{query}"
+    for record in room.model._base_manager.order_by("pk")[:RECORDS]:
+        yield room.url_of(record)
+        yield from (room.url_of(record, act.slug) for act in room.acts if act.needs_record)
+    yield from (room.list_url(act.slug) for act in room.acts if not act.needs_record)
+
+
+def filters(room: RecordAdmin, user: Any) -> Iterator[str]:
+    """Yield a query for each choice of each filter of a room's list."""
+    for entry in room.list_filter:
+        if isinstance(entry, str):
+            field: Any = room.model._meta.get_field(entry)
+            yield from (f"{entry}__exact={value}" for value, _ in field.flatchoices or [("1", ""), ("0", "")])
+        else:
+            spec: Any = entry
+            choices = spec.lookups(spec, None, room)
+            yield from (f"{spec.parameter_name}={value}" for value, _ in choices)
+
+
+UUID_LIKE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+VARIES = (
+    re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"'),
+    re.compile(r"<time [^>]*>[^<]*</time>"),
+    re.compile(r"[A-Z][a-z]+\.? \d{1,2}, \d{4}, (?:noon|midnight|\d{1,2}(?::\d\d)? [ap]\.m\.)"),
+    re.compile(r"[0-9a-f]{64}"),
+    re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"),
+)
+
+
+def normalised(text: str) -> str:
+    """Return a page without what differs between two visits: tokens, times, hashes, and ids by their order."""
+    for pattern in VARIES:
+        text = pattern.sub("*", text)
+    known: dict[str, str] = {}
+    return UUID_LIKE.sub(lambda found: known.setdefault(found[0], f"id{len(known)}"), text)
+
+
+# What may differ after a GET: who looked, and the reader's own session.
+WRITTEN_BY_LOOKING = {"safeguards_ledgerentry", "accounts_session"}
+
+
+def fingerprint() -> dict[str, Any]:
+    """Return a hash per table of everything in the data database that a GET must leave alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        )
+        tables = [name for (name,) in cursor.fetchall() if name not in WRITTEN_BY_LOOKING]
+        found = {}
+        for table in sorted(tables):
+            cursor.execute("SELECT has_table_privilege(%s, 'SELECT')", [table])
+            if cursor.fetchone() == (True,):
+                cursor.execute(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM \"{table}\" t")
+                found[table] = cursor.fetchone()
+        return found
+
+
+def find_url() -> str:
+    return reverse("admin:find")

@@ -1,0 +1,231 @@
+"""Staff pages: who comes in, what a look leaves behind, and finding a customer without an address anywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Account, Session, Ticket, User
+from accounts.roles import Role
+from accounts.safeguards.models import LedgerEntry, OutboxMessage
+from retention.models import DeletionRequest, Hold
+from tests.admin_walk import ROLES, World, a_record, find_url, make_world, rooms
+
+pytestmark = pytest.mark.django_db
+
+EMAIL = "walker@walker.example"
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+def views(world: World) -> list[dict[str, Any]]:
+    entries = LedgerEntry.objects.filter(action="viewed").order_by("at")
+    return [json.loads(entry.body) for entry in entries]
+
+
+def card_of(world: World) -> str:
+    return reverse("admin:accounts_account_change", args=[world.account.pk])
+
+
+def test_strangers_are_sent_to_sign_in_and_come_back(client: Client) -> None:
+    answer = client.get("/admin/retention/hold/")
+
+    assert answer.status_code == 302
+    assert answer["Location"] == f"{reverse('account_login')}?next=/admin/retention/hold/"
+
+
+def test_the_admin_has_no_sign_in_page_of_its_own(client: Client) -> None:
+    answer = client.get("/admin/login/?next=//evil.example/")
+
+    assert answer.status_code == 302
+    assert answer["Location"] == f"{reverse('account_login')}?next=/admin/"
+
+
+def test_customers_are_refused(client: Client, alice: User) -> None:
+    client.force_login(alice)
+
+    assert client.get("/admin/").status_code == 403
+    assert client.get("/admin/login/").status_code == 403
+
+
+def test_staff_without_a_role_see_an_empty_front_page(world: World) -> None:
+    client = world.client("none")
+
+    assert client.get("/admin/").status_code == 200
+    assert {client.get(room.list_url()).status_code for room in rooms()} == {403}
+    assert client.get(find_url()).status_code == 403
+
+
+def test_every_page_is_under_the_admin_s_content_policy(world: World) -> None:
+    policy = world.client("legal").get("/admin/")["Content-Security-Policy"]
+
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_page_carries_inline_script_or_style(world: World, role: str) -> None:
+    client = world.client(role)
+    addresses = ["/admin/", find_url(), card_of(world), *(room.list_url() for room in rooms())]
+
+    for address in addresses:
+        page = client.get(address).content.decode()
+        assert "<style" not in page
+        assert " style=" not in page
+        assert all("src=" in tag for tag in page.split("<script")[1:])
+
+
+def test_work_comes_before_the_list_of_models(world: World) -> None:
+    page = world.client("support").get("/admin/").content.decode()
+
+    assert page.index("Tickets that wait for us") < page.index("All lists")
+    assert page.index("Deletions due today") < page.index("All lists")
+
+
+def test_one_view_of_personal_data_is_one_entry(world: World) -> None:
+    world.client("support").get(card_of(world))
+
+    (entry,) = views(world)
+    assert entry["actor"] == world.staff["support"].actor
+    assert entry["subject"] == str(world.account.pk)
+    assert {"contact", "identity", "credentials"} <= set(entry["categories"])
+    assert entry["roles"] == ["support"]
+
+
+def test_a_page_that_shows_nothing_personal_writes_nothing(world: World) -> None:
+    world.client("auditor").get(card_of(world))
+
+    assert views(world) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_lists_show_nothing_personal_and_write_nothing(world: World, role: str) -> None:
+    client = world.client(role)
+
+    pages = [client.get(room.list_url()).content.decode() for room in rooms()]
+
+    assert views(world) == []
+    assert not [page for page in pages if "Canary" in page or EMAIL in page]
+
+
+def test_every_record_that_shows_something_personal_is_entered(world: World) -> None:
+    client = world.client("privacy_officer")
+    for room in rooms():
+        before = len(views(world))
+        page = client.get(room.url_of(a_record(room, world)))
+        if "Canary" in page.content.decode():
+            assert len(views(world)) == before + 1, room
+
+
+def test_reading_a_conversation_to_answer_it_is_a_view_too(world: World) -> None:
+    ticket = Ticket.objects.filter(account=world.account).earliest("created_at")
+
+    world.client("support").get(reverse("admin:accounts_ticket_reply", args=[ticket.pk]))
+
+    assert [entry["categories"] for entry in views(world)] == [["support"]]
+
+
+def test_the_outbox_shows_states_only(world: World) -> None:
+    message = OutboxMessage.objects.first()
+    assert message is not None
+
+    page = world.client("administrator").get(
+        reverse("admin:safeguards_outboxmessage_change", args=[message.pk])
+    )
+
+    assert EMAIL not in page.content.decode()
+    assert page.status_code == 200
+
+
+# ---------------------------------------------------------------------------------------------- finding
+
+
+@pytest.mark.parametrize("role", ["support", "abuse_desk", "billing", "legal", "privacy_officer"])
+def test_a_customer_is_found_by_e_mail_number_and_references(world: World, role: str) -> None:
+    ticket = Ticket.objects.filter(account=world.account).earliest("created_at")
+    wanted = [
+        EMAIL,
+        " Walker@WALKER.example ",
+        world.account.number,
+        world.request.reference.lower(),
+        ticket.reference,
+    ]
+
+    for text in wanted:
+        answer = world.client(role).post(find_url(), {"wanted": text})
+        assert (answer.status_code, answer["Location"]) == (302, card_of(world))
+
+
+@pytest.mark.parametrize("role", ["auditor", "administrator"])
+def test_who_is_shown_no_contacts_finds_nobody_by_address(world: World, role: str) -> None:
+    client = world.client(role)
+
+    assert client.post(find_url(), {"wanted": EMAIL}).status_code == 422
+    assert client.post(find_url(), {"wanted": world.account.number}).status_code == 302
+
+
+def test_finding_by_address_leaves_it_in_no_url_log_ledger_or_session(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = world.client("support")
+
+    with caplog.at_level(logging.DEBUG):
+        answer = client.post(find_url(), {"wanted": EMAIL}, follow=True)
+        client.post(find_url(), {"wanted": "nobody@walker.example"})
+
+    addresses = [address for address, _ in answer.redirect_chain]
+    bodies = list(LedgerEntry.objects.values_list("body", flat=True))
+    sessions = [str(session.session_data) for session in Session.objects.all()]
+    assert not [text for text in [*addresses, *bodies, *sessions, caplog.text] if "walker.example" in text]
+
+
+def test_an_address_in_the_query_is_not_searched_for(world: World) -> None:
+    client = world.client("support")
+
+    assert client.get(f"{find_url()}?wanted=x").status_code == 200
+    assert [room for room in rooms() if room.search_fields] == []
+
+
+def test_what_leads_to_nobody_says_so(world: World) -> None:
+    for text in (
+        "999999999",
+        "DEL-AAAA-AAAA",
+        "nobody@nowhere.example",
+        "not a thing",
+        "a@[127.0.0.1]",
+        "x" * 254,
+    ):
+        answer = world.client("support").post(find_url(), {"wanted": text})
+        assert answer.status_code == 422
+        assert "No customer has this" in answer.content.decode()
+
+
+def test_the_queue_says_how_many_days_are_left(world: World) -> None:
+    page = world.client("support").get(reverse("admin:retention_deletionrequest_changelist")).content.decode()
+
+    assert world.request.reference in page
+    assert ">28<" in page
+    assert "scheduled" in page
+
+
+def test_every_model_of_the_site_is_shown_to_some_role(world: World) -> None:
+    shown = {
+        room.model
+        for role in Role
+        for room in rooms()
+        if world.client(role.value).get(room.list_url()).status_code == 200
+    }
+
+    assert shown == {room.model for room in rooms()}
+    assert {Account, DeletionRequest, Hold} <= shown
+    assert admin.site.site_header == "ChicagoCloud staff"
