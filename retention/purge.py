@@ -272,7 +272,7 @@ def _erase_or_split(ids: Sequence[UUID], at: dt.datetime, tally: Tally) -> Tally
             tally.rows += done.rows
             tally.longest = max(tally.longest, done.longest)
             return done
-        except (Error, KeyUnavailable) as error:
+        except Exception as error:  # whatever spoils one account must not keep the others from going
             failure = error
             code = code_of(error)
             if code == STATEMENT_TIMEOUT or code not in PASSING:
