@@ -152,13 +152,14 @@ def _fields(form: type[RefusesUnknownFields], request: Request) -> dict[str, Any
 
 
 def _open(caller: Caller, fields: dict[str, Any]) -> Answer:
-    account = Account.objects.filter(number=fields.pop("account")).first()
+    details = {name: value for name, value in fields.items() if name != "account"}
+    account = Account.objects.filter(number=fields["account"]).first()
     if account is None:
         raise NotFound("There is no account with this number.")
     known = find_dispute(fields["processor"], fields["reference"])
     if known is not None and _is_same(known, caller, account, fields):
         return 200, _standing(known)
-    return 201, _standing(open_dispute(account.pk, by=caller.actor, **fields))
+    return 201, _standing(open_dispute(account.pk, by=caller.actor, **details))
 
 
 def _is_same(known: Dispute, caller: Caller, account: Account, fields: dict[str, Any]) -> bool:

@@ -284,7 +284,12 @@ def test_without_the_stored_answer_a_repeat_would_read_otherwise(
     alice: User, post: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
     """Negative control: it is the key that makes the second answer the first one again."""
-    monkeypatch.setattr(api, "once", lambda request, caller, act: Response(act()[1], status=act()[0]))
+
+    def every_time(request: Any, caller: Any, act: Callable[[], idempotency.Answer]) -> Response:
+        status, answer = act()
+        return Response(answer, status=status)
+
+    monkeypatch.setattr(api, "once", every_time)
     statuses = [post(OPEN, dispute(alice.account), key="one").status_code for _ in range(2)]
     assert statuses != [201, 201]
 
