@@ -91,7 +91,7 @@ def fixed_environment() -> dict[str, str]:
         "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
         "PORTAL_ORIGIN": "http://testserver",
         "DEFAULT_FROM_EMAIL": "portal@chicagocloud.test",
-        "EMAIL_URL": f"filemail://{FOLDER / 'mails'}",
+        "EMAIL_URL": f"filemail:///{FOLDER / 'mails'}",
         "STATIC_ROOT": str(FOLDER / "static"),
         "GRACE_SECONDS": str(30 * 24 * 3600),
         "LOG_LEVEL": "INFO",
