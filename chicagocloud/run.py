@@ -86,7 +86,7 @@ def trial_settings() -> dict[str, str]:
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
         "PORTAL_ORIGIN": f"http://localhost:{port}",
         "DEFAULT_FROM_EMAIL": "ChicagoCloud <portal@chicagocloud.example>",
-        "EMAIL_URL": f"filemail://{state() / 'mails'}",
+        "EMAIL_URL": f"filemail:///{state() / 'mails'}",
         "STATIC_ROOT": str(state() / "static"),
     }
 
@@ -205,21 +205,19 @@ class PatientOutput:
 
 def commands() -> dict[str, list[str]]:
     """Return what runs: web on loopback only, one worker, and beat with its schedule in memory."""
-    celery = [sys.executable, "-m", "celery", "-A", "chicagocloud"]
+    celery = [sys.executable, "-m", "celery", "--quiet", "-A", "chicagocloud"]
     web = [sys.executable, "-m", "gunicorn", "chicagocloud.wsgi", "--bind", f"127.0.0.1:{os.environ['PORT']}"]
     return {
         "web": [*web, "--workers", "2", "--threads", "4", "--no-control-socket", "--log-level", "warning"],
         "worker": [*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip"],
-        "beat": [
-            *celery,
-            "beat",
-            "--scheduler",
-            "celery.beat:Scheduler",
-            "--pidfile=",
-            "--loglevel",
-            "WARNING",
-        ],
+        "beat": [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "WARNING"],
     }
+
+
+def process_environment() -> dict[str, str]:
+    """Return the environment of the processes; of Celery's screen of warnings to root, a trial needs none."""
+    quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges:RuntimeWarning"}
+    return {**os.environ, **(quiet if os.environ.get("CHICAGOCLOUD_TRIAL") == "1" else {})}
 
 
 def announce(words: str) -> None:
@@ -229,7 +227,7 @@ def announce(words: str) -> None:
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/health/", headers={"Host": "localhost"})
+            connection.request("GET", "/", headers={"Host": "localhost"})
             connection.getresponse().read()
             PatientOutput().write(words)
             PatientOutput().flush()
@@ -267,7 +265,7 @@ def serve(words: str) -> int:
     runner._process_ctor = NotedProcess
     runner.words = words
     for name, command in commands().items():
-        runner.add_process(name, f"exec {shlex.join(command)}", env=dict(os.environ), cwd=str(ROOT))
+        runner.add_process(name, f"exec {shlex.join(command)}", env=process_environment(), cwd=str(ROOT))
     # The runner knows Ctrl-C and SIGTERM; a hang-up is the same wish.
     this = os.getpid()
     signal.signal(signal.SIGHUP, lambda *_: os.kill(this, signal.SIGTERM) if os.getpid() == this else None)
@@ -300,7 +298,7 @@ def welcome(sign_ins: str, embedded: bool) -> str:
         minutes = int(os.environ["GRACE_SECONDS"]) / 60
         lines += [
             "",
-            f"  A trial: deletion waits {minutes:g} minutes instead of 30 days. Data, mails, logs: {state()}",
+            f"  A trial: deletion waits {minutes:g} minutes instead of 30 days. Data and logs: {state()}",
             "  The embedded servers are for trying out only: this Redis is an old one with known faults, and",
             "  nobody but this machine's users can reach it. Production names its own (.env.example).",
         ]
