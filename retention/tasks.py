@@ -30,10 +30,12 @@ def ring() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def remind() -> None:
     """Post the mails that run by the clock."""
-    log.info("reminded", posted=reminding.remind())
+    if posted := reminding.remind():
+        log.info("reminded", posted=posted)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Delete what expired or was removed."""
-    log.info("swept", rows=sweeping.sweep())
+    if rows := sweeping.sweep():
+        log.info("swept", rows=rows)
