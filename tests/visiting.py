@@ -1,0 +1,77 @@
+"""Visiting the customer pages: a signed-in browser, the SQL a page causes, and pages without what is random."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from uuid import uuid4
+
+from django.db import connections
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.models import User
+from retention.models import DeletionRequest
+from tests.cast import PASSWORD
+
+RANDOM = (
+    (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
+    (re.compile(r"\b(DEL|INV|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+)
+
+
+def signed_in(user: User) -> Client:
+    """Return a browser in which the user is signed in."""
+    visitor = Client()
+    visitor.force_login(user, backend="accounts.signing_in.IdentifierBackend")
+    return visitor
+
+
+def text(answer: HttpResponse) -> str:
+    """Return a page without what is random in every one."""
+    page = answer.content.decode()
+    for pattern, instead in RANDOM:
+        page = pattern.sub(instead, page)
+    return page
+
+
+def words(answer: HttpResponse) -> str:
+    """Return what a reader sees of a page, in one line."""
+    main = re.search(r"<main.*</main>", answer.content.decode(), re.DOTALL)
+    assert main is not None
+    return " ".join(re.sub(r"<[^>]+>", " ", main[0]).replace("&#x27;", "'").split())
+
+
+@contextmanager
+def sql() -> Iterator[list[str]]:
+    """Collect the statements of both databases."""
+    found: list[str] = []
+    with ExitStack() as stack:
+        captured = [stack.enter_context(CaptureQueriesContext(connections[alias])) for alias in ("default", "keys")]
+        yield found
+    found += [query["sql"] for capture in captured for query in capture.captured_queries]
+
+
+def close_in(visitor: Client, **changed: str) -> HttpResponse:
+    """Send the last check as the browser would; return the answer."""
+    typed = {"password": PASSWORD, "kept": "on", "submission": str(uuid4()), **changed}
+    return visitor.post(reverse("retention:delete_check"), typed)
+
+
+def find_in(visitor: Client, reference: str, code: str, follow: bool = False) -> HttpResponse:
+    """Send the form for following a deletion."""
+    return visitor.post(reverse("retention:delete_find"), {"reference": reference, "code": code}, follow=follow)
+
+
+def status_of(request: DeletionRequest) -> str:
+    """Return the address of a request's status page."""
+    return reverse("retention:delete_status", args=[request.reference])
+
+
+def cancel_of(request: DeletionRequest) -> str:
+    """Return the address of a request's cancel page."""
+    return reverse("retention:delete_cancel", args=[request.reference])
