@@ -49,7 +49,8 @@ def make_crowd(count: int) -> list[UUID]:
             [ids],
         )
         connection.execute(
-            "INSERT INTO retention_erasure (id, account_id, category, state, due_at, kept_for, counts, attempts, last_error) "
+            "INSERT INTO retention_erasure "
+            "(id, account_id, category, state, due_at, kept_for, counts, attempts, last_error) "
             "SELECT uuidv7(), a, c, 'due', now() - interval '1 day', '', '{}', 0, '' "
             "FROM unnest(%s::uuid[]) a, unnest(%s::text[]) c",
             [ids, [category.value for category in datamap.categories()]],

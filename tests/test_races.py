@@ -23,6 +23,7 @@ import pytest
 from retention import purge
 from tests.crowd import ROWS, make_crowd, rows_left
 from tests.servers import ROOT, Connection, child_env
+from tests.weakening import without_lock_in, without_lock_in_holds, without_triggers
 
 pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.race]
 
@@ -193,48 +194,6 @@ def report(name: str, result: Result, found: object) -> None:
     print(f"\n{name}: {len(result.pairs)} pairs in {result.seconds:.1f} s, {found}, {dict(result.words())}")
 
 
-# --------------------------------------------------------------------------------------------- wrong on purpose
-
-
-def without_lock_in_holds(owner: Connection) -> None:
-    """The hold's trigger reads the account instead of locking it."""
-    replace_in_function(
-        owner,
-        "guard_hold",
-        "UPDATE public.accounts_account a SET hold_epoch = a.hold_epoch + 1 WHERE a.id = NEW.account_id\n"
-        "        RETURNING a.state INTO account_state;",
-        "SELECT a.state INTO account_state FROM public.accounts_account a WHERE a.id = NEW.account_id;",
-    )
-
-
-def without_lock_in(owner: Connection, *functions: str) -> None:
-    """The guards look without locking first."""
-    for function in functions:
-        for strength in ("FOR UPDATE", "FOR NO KEY UPDATE"):
-            line = f"PERFORM 1 FROM public.accounts_account a WHERE a.id = ANY(concerned) ORDER BY a.id {strength};"
-            if line in source_of(owner, function):
-                replace_in_function(owner, function, line, "")
-
-
-def without_triggers(owner: Connection, name: str) -> None:
-    """Every trigger of this name is dropped."""
-    tables = owner.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = %s", [name]).fetchall()
-    for (table,) in tables:
-        owner.execute(f"DROP TRIGGER {name} ON {table}")
-
-
-def source_of(owner: Connection, function: str) -> str:
-    row = owner.execute("SELECT pg_get_functiondef(%s::regproc)", [f"public.{function}"]).fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def replace_in_function(owner: Connection, function: str, old: str, new: str) -> None:
-    source = source_of(owner, function)
-    assert old in source, f"{function} does not read like this any more"
-    owner.execute(source.replace(old, new))
-
-
 # --------------------------------------------------------------------------------------------- holds and purges
 
 
@@ -266,7 +225,7 @@ def test_twenty_thousand_pairs_at_every_isolation_level(owner: Connection, isola
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE_READ", "SERIALIZABLE"])
 def test_stricter_isolation_levels_are_as_safe(owner: Connection, isolation: str) -> None:
-    result = race("purge", "hold", 200, isolation=isolation)
+    result = race("purge", "hold", 100, isolation=isolation)
     found = count_violations(result, owner)
     report(f"hold against purge, {isolation}", result, found)
     assert_no_violation(result, found)
@@ -276,7 +235,7 @@ def test_control_check_then_delete_without_guards_is_caught(owner: Connection) -
     without_lock_in_holds(owner)
     without_triggers(owner, "z_guard_delete")
     without_triggers(owner, "z_guard_erasure_update")
-    result = race("naive_purge", "hold", 200)
+    result = race("naive_purge", "hold", 100)
     found = count_violations(result, owner)
     report("control: check, then delete", result, found)
     assert found.violations > 0
@@ -285,7 +244,7 @@ def test_control_check_then_delete_without_guards_is_caught(owner: Connection) -
 def test_control_guards_that_look_without_a_lock_are_caught(owner: Connection) -> None:
     without_lock_in_holds(owner)
     without_lock_in(owner, "guard_delete", "guard_erasure_update")
-    result = race("naive_purge", "hold", 200)
+    result = race("naive_purge", "hold", 100)
     found = count_violations(result, owner)
     report("control: guards without a lock", result, found)
     assert found.violations > 0
@@ -293,14 +252,14 @@ def test_control_guards_that_look_without_a_lock_are_caught(owner: Connection) -
 
 def test_control_a_hold_that_takes_no_lock_is_caught(owner: Connection) -> None:
     without_lock_in_holds(owner)
-    result = race("purge", "hold", 300)
+    result = race("purge", "hold", 100)
     found = count_violations(result, owner)
     report("control: a hold without a lock", result, found)
     assert found.violations > 0
 
 
 def test_the_guards_alone_make_a_careless_purge_safe(owner: Connection) -> None:
-    result = race("naive_purge", "hold", 200)
+    result = race("naive_purge", "hold", 100)
     found = count_violations(result, owner)
     report("careless purge on real guards", result, found)
     assert found.violations == 0
@@ -323,7 +282,7 @@ def outliving(result: Result, owner: Connection) -> int:
 
 
 def test_no_row_of_an_open_transaction_outlives_the_erasure(owner: Connection) -> None:
-    result = race("purge", "insert", 400, scoped=False)
+    result = race("purge", "insert", 300, scoped=False)
     found = outliving(result, owner)
     report("insert against purge", result, f"{found} outlived")
     assert found == 0
@@ -333,7 +292,7 @@ def test_no_row_of_an_open_transaction_outlives_the_erasure(owner: Connection) -
 
 def test_control_without_the_insert_guard_rows_outlive_the_erasure(owner: Connection) -> None:
     without_triggers(owner, "z_guard_insert")
-    result = race("purge", "insert", 200, scoped=False)
+    result = race("purge", "insert", 100, scoped=False)
     found = outliving(result, owner)
     report("control: no insert guard", result, f"{found} outlived")
     assert found > 0
@@ -374,7 +333,7 @@ def test_an_edit_after_a_hold_was_confirmed_leaves_the_old_row_behind(owner: Con
 
 def test_control_an_edit_guard_without_a_lock_loses_old_rows(owner: Connection) -> None:
     without_lock_in(owner, "guard_update")
-    result = race("edit", "hold", 300)
+    result = race("edit", "hold", 200)
     found = lost_edits(result, owner)
     report("control: edit guard without a lock", result, f"{found} lost")
     assert found > 0
