@@ -1,14 +1,15 @@
 """Passwords: changed by one act, reset by a link that is mailed to the stored address only (CVE-2019-19844).
 
-A change ends every other session, is noted in the sign-in history and the ledger, and is told by mail, all
-in one transaction. The reset link is not kept with the mails the customer and staff can read.
+A change ends every other session, is noted in the sign-in history and the ledger, and is told by mail, all in one
+transaction. Who asks for a reset leaves one outbox row whoever was named, and the relay looks whether there is
+somebody to write to. The link is not kept with the mails that the customer and staff can read.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from allauth.account.forms import default_token_generator
 from django.conf import settings
@@ -18,10 +19,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import mailing, recording
-from accounts.keys.identifiers import reference
+from accounts.keys.identifiers import reference, uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import AccessEvent, SignInIdentifier, User
 from accounts.safeguards import ledger, outbox
+from accounts.safeguards.models import OutboxMessage
 from accounts.sessions import end_sessions
 
 
@@ -39,9 +41,7 @@ def change_password(
         ended = end_sessions(user=user.pk, keep=_session_of(user, request))
         if request is not None:
             recording.note_request(user, AccessEvent.Kind.PASSWORD, request)
-        entry = ledger.record(
-            user.actor, "password.changed", user.account_id or user.pk, sessions=ended, at=at
-        )
+        entry = ledger.record(user.actor, "password.changed", user.account_id or user.pk, sessions=ended, at=at)
         _post(
             user,
             f"password:{entry.pk}:changed",
@@ -56,7 +56,21 @@ def change_password(
         )
 
 
-def send_reset_link(user: User, at: dt.datetime | None = None) -> None:
+def ask_for_reset(user: User | None) -> None:
+    """Post the wish for a link; the same row, made in the same time, for nobody as for somebody."""
+    named = user.pk if user is not None else uuid4()
+    outbox.post("reset", f"reset:{uuid7()}", {"user": str(named)})
+
+
+@outbox.handles("reset")
+def answer_wish(message: OutboxMessage) -> None:
+    """Mail a link if somebody was named; a repeat of the same wish mails none."""
+    user = User.objects.filter(pk=message.content["user"]).select_related("account").first()
+    if user is not None:
+        send_reset_link(user, wish=message.pk)
+
+
+def send_reset_link(user: User, *, wish: UUID | None = None, at: dt.datetime | None = None) -> None:
     """Mail a link that sets a new password once, to the address that is stored for signing in."""
     at = at or timezone.now()
     token = default_token_generator.make_token(user)
@@ -67,23 +81,18 @@ def send_reset_link(user: User, at: dt.datetime | None = None) -> None:
         "asked_at": at,
         "ends_at": at + dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
     }
+    event = f"password:{wish or uuid7()}:reset"
     with keyring(), transaction.atomic():
-        _post(
-            user, f"password:{uuid4()}:reset", "accounts/mail/password_reset.txt", context, store=False, at=at
-        )
+        _post(user, event, "accounts/mail/password_reset.txt", context, store=False, at=at)
 
 
 def stored_address(user: User) -> str | None:
     """Return the e-mail address the user signs in with, or None."""
-    found = SignInIdentifier.objects.filter(
-        user=user, kind=SignInIdentifier.Kind.EMAIL, signs_in=True
-    ).first()
+    found = SignInIdentifier.objects.filter(user=user, kind=SignInIdentifier.Kind.EMAIL, signs_in=True).first()
     return str(found.value) if found else None
 
 
-def _post(
-    user: User, event: str, template: str, context: dict[str, Any], *, store: bool, at: dt.datetime
-) -> None:
+def _post(user: User, event: str, template: str, context: dict[str, Any], *, store: bool, at: dt.datetime) -> None:
     to = stored_address(user)
     if to is None:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from allauth.account import forms as library
@@ -11,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import credentials
-from accounts.afterwards import after_answer
 from accounts.models import User
 from accounts.safeguards.finding import clean_email
 from accounts.signing_in import LONGEST, find, may_sign_in
@@ -25,9 +23,7 @@ class SignInForm(library.LoginForm):  # type: ignore[misc]
         self.fields["login"] = forms.CharField(
             label=_("E-mail, user name or account number"),
             max_length=LONGEST,
-            widget=forms.TextInput(
-                attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
-            ),
+            widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
         )
         self.fields["password"].widget.attrs.pop("placeholder", None)
         self.order_fields(["login", "password"])
@@ -61,7 +57,6 @@ class ResetForm(library.ResetPasswordForm):  # type: ignore[misc]
         return email
 
     def save(self, request: HttpRequest, **kwargs: Any) -> str:
-        """Mail a link to the stored address once the answer has gone out."""
-        for user in self.users:
-            after_answer(partial(credentials.send_reset_link, user))
+        """Post the wish; the relay mails a link to the stored address if somebody was found."""
+        credentials.ask_for_reset(self.users[0] if self.users else None)
         return str(self.cleaned_data["email"])

@@ -1,14 +1,12 @@
-"""Signing in with an e-mail address, a user name or an account number (P3), without telling which of them
-exist.
+"""Signing in with an e-mail address, a user name or an account number (P3), without telling which of them exist.
 
-What is typed is looked up by its blind index among the identifiers that sign in. Unknown, wrong, inactive
-and past the due date get one answer after one run of the password hash; the note about a refusal is
-written when the answer has gone out. What was typed reaches no session, log or readable cache key.
+What is typed is looked up by its blind index among the identifiers that sign in. Unknown, wrong, inactive and
+past the due date get one answer after one run of the password hasher and the same queries. What was typed reaches
+no session, log or readable cache key.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, ClassVar
 
 import structlog
@@ -20,8 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import credentials, recording
-from accounts.afterwards import after_answer
-from accounts.models import AccessEvent, SignInIdentifier, User
+from accounts.models import SignInIdentifier, User
 from accounts.safeguards.finding import digest, normalised
 
 log = structlog.get_logger(__name__)
@@ -72,11 +69,10 @@ class IdentifierBackend(ModelBackend):
         user = find(username)
         if user is None:
             User().set_password(password)
-            return None
-        if user.check_password(password) and may_sign_in(user):
+        elif user.check_password(password) and may_sign_in(user):
             return user
         if request is not None:
-            _note_refusal_later(user, request)
+            recording.post_refusal(user, request)
         return None
 
     def user_can_authenticate(self, user: Any) -> bool:
@@ -138,8 +134,3 @@ class PortalAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         typed = str(given.get("username", ""))[:LONGEST]
         user = find(typed)
         return str(user.pk) if user else digest(kind_of(typed), typed).hex()
-
-
-def _note_refusal_later(user: User, request: HttpRequest) -> None:
-    ip, browser = recording.origin(request)
-    after_answer(partial(recording.note, user, AccessEvent.Kind.REFUSED, ip=ip, browser=browser))
