@@ -122,7 +122,10 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
             "retention.close_dispute",
         },
         Role.LEGAL: _CUSTOMER | _LEGAL,
-        Role.PRIVACY_OFFICER: _CUSTOMER | _LEGAL | _QUEUE | {"accounts.view_user", "accounts.reply_ticket"},
+        Role.PRIVACY_OFFICER: _CUSTOMER
+        | _LEGAL
+        | _QUEUE
+        | {"accounts.view_user", "accounts.reply_ticket", "safeguards.view_ledgerentry"},
         Role.AUDITOR: _CUSTOMER
         | {"retention.view_dispute", "retention.view_purgeswitch", "safeguards.view_ledgerentry"},
         Role.ADMINISTRATOR: _CUSTOMER

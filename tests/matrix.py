@@ -1,0 +1,156 @@
+"""The access matrix: every address of the portal, asked for by everybody, compared with a file people can review.
+
+`access_matrix.csv` has a row per URL name and a column per person; a cell is the status that a GET answers, or
+"sign in" for a redirect to the sign-in page, "find" for one to the page that answers by reference and code. What a
+POST may do is tested beside each act.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from django.contrib import admin
+from django.core.cache import cache
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from accounts.models import Invoice, Ticket, User
+from accounts.safeguards.models import Heartbeat
+from retention import cancelling, closing
+from retention.models import DeletionRequest
+from tests.admin_walk import ROLES, World, a_record, make_world
+from tests.cast import DAY, furnish, make_customer, owe
+
+FILE = Path(__file__).with_name("access_matrix.csv")
+# own: of an open account, its own records. other: of another open account, the same records. closed: of a closed
+# account, its own records. ended: of an account past its due date, its own. none: staff without a role.
+PEOPLE = ["anonymous", "own", "other", "closed", "ended", "none", *ROLES]
+SIGN_IN = "sign in"
+FIND = "find"
+SECOND = dt.timedelta(seconds=1)
+
+Row = dict[str, str]
+
+
+@dataclass
+class Town:
+    """Everybody of the matrix, and whose records each one asks for."""
+
+    clients: dict[str, Client]
+    subjects: dict[str, User]
+    world: World
+
+
+def make_town() -> Town:
+    """Return the people of the matrix, signed in by sessions that were opened while their accounts were open."""
+    world = make_world()
+    for process in ("worker", "purge"):
+        Heartbeat.beat(process)
+    own, other, closed, ended = (furnish(make_customer(name)) for name in ("own", "other", "closed", "ended"))
+    for user in (own, closed, ended):
+        owe(user)
+    people = {"own": own, "other": other, "closed": closed, "ended": ended, **world.staff}
+    clients = {"anonymous": Client(), **{name: Client() for name in people}}
+    for name, user in people.items():
+        clients[name].force_login(user)
+    _close(own, 0 * DAY, clients["own"])
+    _close(closed, DAY, clients["closed"])
+    # Just past its due date: health minds what waits for long.
+    _close(ended, 30 * DAY + SECOND, clients["ended"])
+    asked = DeletionRequest.objects.get(account_id=own.account_id)
+    cancelling.cancel(asked.pk, by=own)
+    clients["own"].force_login(User.objects.get(pk=own.pk))
+    subjects = {"closed": closed, "ended": ended}
+    return Town(clients, {name: subjects.get(name, own) for name in clients}, world)
+
+
+def _close(user: User, age: dt.timedelta, client: Client) -> None:
+    account_id = user.account_id
+    assert account_id is not None
+    at = timezone.now() - age
+    closing.close(account_id, by=user, submission=uuid4(), keep_session=client.session.session_key, at=at)
+
+
+def addresses(resolver: Any = None, spaces: tuple[str, ...] = ()) -> Iterator[tuple[str, URLPattern]]:
+    """Yield every URL pattern of the portal with its full name; one without a name goes by its pattern."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from addresses(entry, (*spaces, entry.namespace) if entry.namespace else spaces)
+        else:
+            yield ":".join([*spaces, entry.name or f"({entry.pattern})"]), entry
+
+
+def written() -> dict[str, Row]:
+    """Return the rows of the file by URL name."""
+    with FILE.open(newline="") as file:
+        return {row["url"]: row for row in csv.DictReader(file)}
+
+
+def without_a_row(names: list[str]) -> list[str]:
+    """Return the URL names that nobody has thought about, and the rows that name no URL."""
+    rows = written()
+    return sorted({name for name in names if name not in rows} | {row for row in rows if row not in names})
+
+
+def answer(town: Town, person: str, name: str, pattern: URLPattern) -> str:
+    """Return what a person gets for an address, as it stands in a cell."""
+    cache.clear()
+    if person == "ended":
+        # A session that is past the due date ends with its first request.
+        town.clients[person].force_login(town.subjects[person])
+    given = {key: _value(town, person, name, key) for key in pattern.pattern.converters}
+    if "uidb36" in pattern.pattern.regex.groupindex:
+        given = {"uidb36": "1", "key": "1-1"}
+    if "app_label" in pattern.pattern.regex.groupindex:
+        given = {"app_label": "accounts"}
+    found = town.clients[person].get(reverse(name, kwargs=given))
+    if found.status_code == 302 and found["Location"].startswith(reverse("account_login")):
+        return SIGN_IN
+    if found.status_code == 302 and found["Location"] == reverse("retention:delete_find"):
+        return FIND
+    return str(found.status_code)
+
+
+def _value(town: Town, person: str, name: str, key: str) -> Any:
+    subject = town.subjects[person]
+    if key == "object_id":
+        room: Any = next(r for r in admin.site._registry.values() if name.startswith(f"admin:{_stem(r)}_"))
+        return a_record(room, town.world).pk
+    if key == "number":
+        return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list(
+            "number", flat=True
+        )[0]
+    if name.startswith("retention:"):
+        return DeletionRequest.objects.get(account_id=subject.account_id).reference
+    return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference
+
+
+def _stem(room: Any) -> str:
+    return f"{room.opts.app_label}_{room.opts.model_name}"
+
+
+def row_of(town: Town, name: str, pattern: URLPattern) -> Row:
+    """Return the row an address would have now."""
+    return {"url": name, **{person: answer(town, person, name, pattern) for person in PEOPLE}}
+
+
+def differences(town: Town, wanted: Callable[[str], bool] = lambda name: True) -> list[str]:
+    """Return a line for each address whose answers are not those of the file."""
+    rows = written()
+    found = []
+    for name, pattern in addresses():
+        if wanted(name) and name in rows:
+            now = row_of(town, name, pattern)
+            if now != rows[name]:
+                changed = [
+                    f"{who}: {rows[name][who]} -> {now[who]}" for who in PEOPLE if now[who] != rows[name][who]
+                ]
+                found.append(f"{name}: {', '.join(changed)} | {','.join(now.values())}")
+    return found
