@@ -10,6 +10,7 @@ embedded and nothing is a trial: the settings must be complete, and no demo data
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -120,6 +121,27 @@ def prepare(*admin_urls: str) -> None:
     call_command("seal_databases", verbosity=0)
 
 
+def code_mark() -> str:
+    """Return a hash over the code and the lock: what a database was prepared with."""
+    mark = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
+    for package in ("accounts", "retention", "disclosures", "chicagocloud"):
+        for file in sorted((ROOT / package).rglob("*")):
+            if file.suffix in {".py", ".sql"}:
+                mark.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return mark.hexdigest()
+
+
+def prepare_embedded(servers: EmbeddedServers) -> None:
+    """Prepare the embedded databases, unless this very code has done so since the clusters were made."""
+    done, mark = state() / "prepared", code_mark()
+    made_at = max((state() / name).stat().st_mtime for name in ("data.ready", "keys.ready"))
+    if done.exists() and done.stat().st_mtime >= made_at and done.read_text() == mark:
+        return
+    print("Bringing the databases up to date.", flush=True)
+    child("-m", "chicagocloud.run", "prepare", *servers.admin_urls(), CHICAGOCLOUD_DB_ROLE="owner")
+    done.write_text(mark)
+
+
 def child(*arguments: str, **environment: str) -> None:
     """Run a step with the interpreter of this run; stop with its own words when it fails."""
     done = subprocess.run(  # noqa: S603 - own commands
@@ -208,7 +230,7 @@ def commands() -> dict[str, list[str]]:
     celery = [sys.executable, "-m", "celery", "--quiet", "-A", "chicagocloud"]
     web = [sys.executable, "-m", "gunicorn", "chicagocloud.wsgi", "--bind", f"127.0.0.1:{os.environ['PORT']}"]
     return {
-        "web": [*web, "--workers", "2", "--threads", "4", "--no-control-socket", "--log-level", "warning"],
+        "web": [*web, "--workers", "2", "--threads", "4", "--preload", "--no-control-socket", "--log-level", "warning"],
         "worker": [*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip"],
         "beat": [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "WARNING"],
     }
@@ -216,7 +238,7 @@ def commands() -> dict[str, list[str]]:
 
 def process_environment() -> dict[str, str]:
     """Return the environment of the processes; of Celery's screen of warnings to root, a trial needs none."""
-    quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges:RuntimeWarning"}
+    quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges:Warning"}
     return {**os.environ, **(quiet if os.environ.get("CHICAGOCLOUD_TRIAL") == "1" else {})}
 
 
@@ -309,7 +331,6 @@ def welcome(sign_ins: str, embedded: bool) -> str:
 
 def start(servers: EmbeddedServers | None) -> int:
     """Prepare what is there and run the processes."""
-    admin_urls: tuple[str, ...] = ()
     if servers is not None:
         print("Starting PostgreSQL (data, keys) and Redis.", flush=True)
         servers.start()
@@ -318,10 +339,10 @@ def start(servers: EmbeddedServers | None) -> int:
             os.environ.setdefault(name, value)
         (state() / "mails").mkdir(mode=0o700, exist_ok=True)
         make_key_file()
-        admin_urls = servers.admin_urls()
-    if servers is not None or os.environ.get("DATABASE_OWNER_URL"):
+        prepare_embedded(servers)
+    elif os.environ.get("DATABASE_OWNER_URL"):
         print("Bringing the databases up to date.", flush=True)
-        child("-m", "chicagocloud.run", "prepare", *admin_urls, CHICAGOCLOUD_DB_ROLE="owner")
+        child("-m", "chicagocloud.run", "prepare", CHICAGOCLOUD_DB_ROLE="owner")
     else:
         child("manage.py", "check")
     # The processes must not be able to become the owner.
