@@ -45,14 +45,14 @@ class Provider(Protocol):
 
 
 class NoProvider:
-    """Offers no payment here: the page says how to pay by bank transfer."""
+    """Takes no payment here: the page sends the customer to support, who tell how to pay."""
 
     pays_online = False
 
     def charge(self, invoice: Invoice, method: PaymentMethod | None, cents: int) -> Charge:
         """Refuse, naming the way."""
         raise NotActionable(
-            f"Invoice {invoice.number} cannot be paid here. Pay by bank transfer: see its page."
+            f"Invoice {invoice.number} cannot be paid here. Write to support: we tell you how to pay it."
         )
 
 
