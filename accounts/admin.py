@@ -20,7 +20,7 @@ from accounts.templatetags.portal_tags import moment, money
 
 def amount(cents: int, currency: str) -> str:
     """Return an amount in cents as people write it."""
-    return money(cents / 100, currency)  # type: ignore[arg-type]
+    return money(cents, currency)
 
 
 class Void(Act):
@@ -237,9 +237,7 @@ class TokenForm(forms.Form):
     scopes = forms.MultipleChoiceField(
         label="What it may do", choices=list(issuing.SCOPES.items()), widget=forms.CheckboxSelectMultiple
     )
-    days = forms.IntegerField(
-        label="Days until it ends", min_value=1, max_value=issuing.LONGEST_DAYS, initial=90
-    )
+    days = forms.IntegerField(label="Days until it ends", min_value=1, max_value=issuing.LONGEST_DAYS, initial=90)
 
 
 class MakeToken(Act):
@@ -250,9 +248,7 @@ class MakeToken(Act):
     needs_record = False
 
     def consequences(self, record: Any) -> list[str]:
-        return [
-            "The secret is shown once, on the next page. It is stored as a hash and cannot be read again."
-        ]
+        return ["The secret is shown once, on the next page. It is stored as a hash and cannot be read again."]
 
     def perform(self, record: Any, form: forms.Form, user: User) -> Section:
         data = form.cleaned_data
