@@ -25,7 +25,11 @@ class SignInForm(library.LoginForm):  # type: ignore[misc]
             max_length=LONGEST,
             widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
         )
-        self.fields["password"].widget.attrs.pop("placeholder", None)
+        _say(
+            self,
+            login=_("Enter your e-mail address, user name or account number."),
+            password=_("Enter your password."),
+        )
         self.order_fields(["login", "password"])
 
     def user_credentials(self) -> dict[str, str]:
@@ -47,7 +51,7 @@ class ResetForm(library.ResetPasswordForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["email"].widget.attrs.pop("placeholder", None)
+        _say(self, email=_("Enter the e-mail address of your account."))
 
     def clean_email(self) -> str:
         """Return the address and find who signs in with it; a look-alike is refused like any wrong one."""
@@ -60,3 +64,44 @@ class ResetForm(library.ResetPasswordForm):  # type: ignore[misc]
         """Post the wish; the relay mails a link to the stored address if somebody was found."""
         credentials.ask_for_reset(self.users[0] if self.users else None)
         return str(self.cleaned_data["email"])
+
+
+class ConfirmForm(library.ReauthenticateForm):  # type: ignore[misc]
+    """The password once more."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _say(self, password=_("Enter your password."))
+
+
+class ChangeForm(library.ChangePasswordForm):  # type: ignore[misc]
+    """A new password in place of the present one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _say(self, oldpassword=_("Enter your present password."), **NEW_PASSWORD)
+
+
+class NewPasswordForm(library.ResetPasswordKeyForm):  # type: ignore[misc]
+    """A new password by the link in a mail."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _say(self, **NEW_PASSWORD)
+
+
+NEW_PASSWORD = {
+    "password1": _("Enter a new password."),
+    "password2": _("Enter the new password once more."),
+}
+
+
+def _say(form: forms.Form, **missing: Any) -> None:
+    """Say what to enter where a field is empty, and nothing inside a field, where it vanishes on typing."""
+    for name, sentence in missing.items():
+        field = form.fields[name]
+        field.error_messages["required"] = sentence
+        field.widget.attrs.pop("placeholder", None)
+        if name in {"password", "oldpassword"}:
+            # The library's link to a reset: the page has its own, in the same place on every page.
+            field.help_text = ""
