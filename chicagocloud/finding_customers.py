@@ -29,6 +29,7 @@ class FindForm(forms.Form):
         max_length=254,
         help_text="For instance 123456789, DEL-7F3K-22QM or name@example.com.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "size": 40}),
+        error_messages={"required": "Enter an account number, a reference or an e-mail address."},
     )
 
 
@@ -41,9 +42,7 @@ def find(wanted: str, user: User) -> UUID | None:
         return _by_address(text) if category_view(user, Category.CONTACT) > View.HIDDEN else None
     reference = text.upper()
     if reference.startswith("DEL-"):
-        found = (
-            DeletionRequest.objects.filter(reference=reference).values_list("account_id", flat=True).first()
-        )
+        found = DeletionRequest.objects.filter(reference=reference).values_list("account_id", flat=True).first()
         return _first(found)
     return _first(Ticket.objects.filter(reference=reference).values_list("account_id", flat=True).first())
 
