@@ -163,6 +163,14 @@ def test_obeying_an_order_again_changes_nothing():
     assert DataKey.objects.get(subject=order.subject).destroyed_at == first
 
 
+def test_two_who_obey_an_order_at_once_settle_it_once():
+    orders = [order_for(ended_mail().pk)]
+    settled: list[object] = []
+    shredding.destroy(orders, settled.extend)
+    shredding.destroy(orders, settled.extend)
+    assert settled == orders
+
+
 def test_an_order_whose_ground_is_missing_is_not_obeyed(alice: User):
     order = order_for(alice.account_id, "contact")
     assert shredding.destroy([order], lambda orders: None) == 0

@@ -42,6 +42,16 @@ def destroy(orders: Sequence[DestructionOrder], settle: Settled) -> int:
             [[o.subject for o in ready], [o.category for o in ready], minted, token],
         )
     with transaction.atomic():
-        DestructionOrder.objects.filter(pk__in=[o.pk for o in ready], done_at=None).update(done_at=timezone.now())
-        settle(ready)
+        first = _mark_done(ready)
+        if first:
+            settle(first)
     return len(ready)
+
+
+def _mark_done(orders: Sequence[DestructionOrder]) -> list[DestructionOrder]:
+    """Mark the orders done and return those nobody had marked before: two at once settle each order once."""
+    ids = [order.pk for order in orders]
+    open_orders = DestructionOrder.objects.filter(pk__in=ids, done_at=None).order_by("pk").select_for_update()
+    fresh = set(open_orders.values_list("pk", flat=True))
+    DestructionOrder.objects.filter(pk__in=fresh).update(done_at=timezone.now())
+    return [order for order in orders if order.pk in fresh]
