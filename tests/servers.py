@@ -35,7 +35,12 @@ READY_SECONDS = 40
 STOP_SECONDS = 15
 MEMORY_NEEDED = 3 * 2**30
 # Clones are copied as files, and nothing is replicated: half the work of each test's set-up.
-FOR_CLONES = {"wal_level": "minimal", "max_wal_senders": "0", "autovacuum_naptime": "5min"}
+FOR_CLONES = {
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "512MB",
+    "autovacuum_naptime": "5min",
+}
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
