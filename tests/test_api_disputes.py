@@ -19,6 +19,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.response import Response
 
@@ -30,6 +31,7 @@ from retention import api
 from retention.closing import close
 from retention.models import Dispute, Hold
 from tests.cast import make_staff
+from tests.servers import Portal
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -377,9 +379,23 @@ def test_the_documentation_page_runs_under_the_policy():
     answer = Client().get("/api/docs/")
     assert answer.status_code == 200
     text = answer.content.decode()
-    assert "<script>" not in text and "http://" not in text and "https://" not in text
-    assert "'unsafe" not in answer["Content-Security-Policy"]
+    for offender in ("<script>", "<style", "style=", "http://", "https://"):
+        assert offender not in text
+    policy = answer["Content-Security-Policy"]
+    assert "'unsafe" not in policy and "img-src 'self' data:" in policy
+    assert "data:" not in Client().get(reverse("account_login"))["Content-Security-Policy"]
     assert Client().get("/api/docs/?script=").status_code == 200
+
+
+@pytest.mark.browser
+def test_the_documentation_page_shows_both_doors_without_a_complaint(live_portal: Portal, page: Any):
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{live_portal.url}/api/docs/")
+    page.get_by_text("Close a payment dispute").wait_for()
+    assert page.get_by_text("Open a payment dispute").is_visible()
+    assert complaints == []
 
 
 # The command.
