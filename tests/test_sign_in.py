@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,7 +26,9 @@ from accounts.models import AccessEvent, Account, Correspondence, Session, SignI
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
 from accounts.signing_in import IdentifierBackend, PortalAdapter, find
+from accounts.tasks import relay
 from tests.cast import PASSWORD, make_customer
+from tests.servers import Worker
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -268,7 +271,7 @@ def ask_for_reset(visitor: Client, email: str) -> Any:
     return answer
 
 
-def mails() -> list[OutboxMessage]:
+def posted() -> list[OutboxMessage]:
     return list(OutboxMessage.objects.filter(kind="mail"))
 
 
@@ -279,7 +282,7 @@ def link_in(message: OutboxMessage) -> str:
 
 def test_a_reset_link_goes_to_the_stored_address_and_works_once(alice: User, visitor: Client):
     assert ask_for_reset(visitor, "ALICE@alice.example").status_code == 302
-    (message,) = mails()
+    (message,) = posted()
     assert message.content["to"] == "alice@alice.example"
     assert not Correspondence.objects.exists()
     link = link_in(message).removeprefix("http://testserver")
@@ -295,7 +298,7 @@ def test_reset_answers_alike_for_known_unknown_and_ended(alice: User):
     addresses = ["alice@alice.example", "nobody@nowhere.example", "past@past.example"]
     answers = [ask_for_reset(Client(), address) for address in addresses]
     assert {(a.status_code, a["Location"]) for a in answers} == {(302, reverse("account_reset_password_done"))}
-    assert [message.content["to"] for message in mails()] == ["alice@alice.example"]
+    assert [message.content["to"] for message in posted()] == ["alice@alice.example"]
 
 
 @pytest.mark.parametrize("typed", ["alıce@alice.example", "ａlice@alice.example", "аlice@alice.example"])
@@ -316,12 +319,12 @@ def test_one_wish_mails_one_link(alice: User, visitor: Client):
     ask_for_reset(visitor, "alice@alice.example")
     wishes = OutboxMessage.objects.filter(kind="reset")
     credentials.answer_wish(wishes[0])
-    assert wishes.count() == len(mails()) == 2
+    assert wishes.count() == len(posted()) == 2
 
 
 def test_a_staff_member_resets_too(rita: User, visitor: Client):
     ask_for_reset(visitor, "rita@staff.example")
-    assert [message.content["to"] for message in mails()] == ["rita@staff.example"]
+    assert [message.content["to"] for message in posted()] == ["rita@staff.example"]
 
 
 def test_mails_of_the_portal_leave_by_the_outbox_only(alice: User, visitor: Client, mailoutbox: list[Any]):
@@ -346,7 +349,7 @@ def test_a_change_ends_other_sessions_keeps_this_one_and_is_told(alice: User, vi
     assert other.get(reverse("account_change_password")).status_code == 302
     assert Session.objects.filter(user=alice.pk).count() == 1
     assert AccessEvent.objects.filter(kind="password").count() == 1
-    (message,) = mails()
+    (message,) = posted()
     assert message.content["to"] == "alice@alice.example" and "password" in message.content["subject"]
     assert Correspondence.objects.get().account_id == alice.account_id
 
@@ -382,3 +385,17 @@ def test_the_library_writes_none_of_its_own_tables(alice: User, visitor: Client,
     sign_in(visitor, "alice")
     ask_for_reset(visitor, "alice@alice.example")
     assert owner.execute("SELECT count(*) FROM account_emailaddress").fetchone() == (0,)
+
+
+def test_a_real_worker_notes_the_refusal_and_mails_the_link(
+    alice: User, visitor: Client, worker: Worker, mails: Callable[[], list[Any]]
+):
+    sign_in(visitor, "alice", "wrong")
+    visitor.post(reverse("account_reset_password"), {"email": "alice@alice.example"})
+    deadline = time.monotonic() + 30
+    while not mails() and time.monotonic() < deadline:
+        relay.delay()
+        time.sleep(0.5)
+    assert [mail["To"] for mail in mails()] == ["alice@alice.example"]
+    assert AccessEvent.objects.get().kind == "refused"
+    assert "alice" not in worker.output()
