@@ -132,7 +132,7 @@ class Act(HttpView):
 
     def form(self, record: Any, data: Any = None) -> forms.Form:
         """Return the form of the act."""
-        return self.form_class(data)
+        return asking(self.form_class(data))
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str | Section:
         """Do it and return the sentence that says what changed.
@@ -311,10 +311,7 @@ class RecordAdmin(ModelAdmin):
     def open_acts(self, user: User, record: Any) -> list[tuple[str, str, str]]:
         """Return (label, address, hindrance) of the acts this user has; with a hindrance there is no link."""
         offered = [act for act in self.acts if act.needs_record and act.is_open_to(user)]
-        return [
-            (act.label, self.url_of(record, act.slug), act(room=self).hindrance(record, user))
-            for act in offered
-        ]
+        return [(act.label, self.url_of(record, act.slug), act(room=self).hindrance(record, user)) for act in offered]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         offered = [act for act in self.acts if not act.needs_record and act.is_open_to(staff(request))]
@@ -336,6 +333,14 @@ class RecordAdmin(ModelAdmin):
     def _log(self, request: HttpRequest, action: str, obj: Any) -> Any:
         kind = obj._meta.label_lower
         return ledger.record(staff(request).actor, action, self.subject_of(obj), kind=kind, object=obj.pk)
+
+
+def asking(form: forms.Form) -> forms.Form:
+    """Return the form with an error for an empty field that says what to enter."""
+    for each in form.fields.values():
+        label = str(each.label)
+        each.error_messages["required"] = f"Enter this: {label[:1].lower()}{label[1:]}."
+    return form
 
 
 def staff(request: HttpRequest) -> User:

@@ -155,9 +155,7 @@ class Row:
 def table() -> list[Row]:
     """Return every cell of role by category."""
     return [
-        Row(role, category, view)
-        for category, views in _VIEWS.items()
-        for role, view in zip(Role, views, strict=True)
+        Row(role, category, view) for category, views in _VIEWS.items() for role, view in zip(Role, views, strict=True)
     ]
 
 

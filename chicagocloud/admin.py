@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,23 +13,53 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import amount
-from accounts.admin_base import Eyes, RecordAdmin, Section, staff
-from accounts.models import Account, Address, Contact, Invoice, Person, Service, SignInIdentifier, Ticket
+from accounts.admin_base import ERASED, Act, Eyes, RecordAdmin, Section, staff
+from accounts.models import (
+    Account,
+    Address,
+    Contact,
+    Invoice,
+    Person,
+    Service,
+    SignInIdentifier,
+    Ticket,
+    User,
+)
 from accounts.roles import may
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment
-from retention import sight
+from retention import keeping, sight
 from retention.admin import OpenDispute, PlaceHold
 from retention.models import DeletionRequest, Dispute, Erasure, Hold
 
 RECENT = 20
 
 
+class ShowKeptVersions(Act):
+    """Read the rows an edit changed while a hold covered them; the database writes the ledger entry."""
+
+    slug, label, permission = "kept-versions", "Show kept versions", "retention.view_sealed_hold"
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "Rows as they were before an edit are shown once, on the next page.",
+            "The ledger says that you read them.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> Section:
+        rows = [
+            (kept.label, moment(kept.kept_at), label, ERASED if value is None else value)
+            for kept in keeping.kept_versions(record.pk, by=user)
+            for label, value in kept.values
+        ]
+        return Section("Kept versions", head=("What", "Kept", "Field", "Value then"), rows=rows)
+
+
 @admin.register(Account)
 class AccountAdmin(RecordAdmin):
     """The customer card: one page, no tab hunting; each part only for the roles that may have it."""
 
-    acts = (PlaceHold, OpenDispute)
+    acts = (PlaceHold, OpenDispute, ShowKeptVersions)
     subject_field = "pk"
     list_display = ("number", "state", "created_at", "closed_at", "due_at", "erased_at")
     list_filter = ("state",)

@@ -22,7 +22,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.admin_base import RecordAdmin, staff
+from accounts.admin_base import RecordAdmin, asking, staff
 from accounts.roles import may, roles_of
 from chicagocloud.finding_customers import FindForm, find
 from chicagocloud.work import piles
@@ -98,14 +98,14 @@ class PortalAdminSite(admin.AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show what waits for this member of staff; the list of models comes last."""
-        return super().index(request, {"piles": piles(staff(request), self.name), **(extra_context or {})})
+        return super().index(request, {"piles": list(piles(staff(request))), **(extra_context or {})})
 
     def find_view(self, request: HttpRequest) -> HttpResponse:
         """Find a customer by number, reference or e-mail address; the answer is a redirect to a random id."""
         user = staff(request)
         if not may(user, FIND):
             raise PermissionDenied
-        form = FindForm(request.POST if request.method == "POST" else None)
+        form = asking(FindForm(request.POST if request.method == "POST" else None))
         status = 200
         if request.method == "POST":
             account_id = find(form.cleaned_data["wanted"], user) if form.is_valid() else None

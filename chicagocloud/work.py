@@ -1,16 +1,16 @@
 """What waits for one member of staff, as the admin's front page shows it: piles of work, most urgent first.
 
-Each pile is made from what the reader's role may know: a sealed hold is in no pile and no count of the
-others.
+Each pile is made from what the reader's role may know: a sealed hold is in no pile and no count of the others.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import models
 from django.db.models import Exists, QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -22,116 +22,83 @@ from retention import sight
 from retention.models import DeletionRequest, Dispute, Hold
 
 SHOWN = 10
+SOON = dt.timedelta(days=3)
+REVIEW_SOON = dt.timedelta(days=14)
 
 
 @dataclass(frozen=True)
 class Pile:
-    """Some work: its first entries as (name, address, when), how many there are, what it says when empty."""
+    """Some work: the rows, the column they are sorted by, and how each is named and led to."""
 
     title: str
-    entries: list[tuple[str, str, Any]]
-    count: int
     empty: str
+    rows: QuerySet[Any]
+    when: str
+    name: Callable[[Any], str] = str
+    target: Callable[[Any], models.Model] = lambda row: row
+
+    @property
+    def count(self) -> int:
+        """How many there are, not only of those shown."""
+        return self.rows.count()
+
+    @property
+    def entries(self) -> list[tuple[str, str, Any]]:
+        """The first rows as (name, address, when)."""
+        first = self.rows.order_by(self.when)[:SHOWN]
+        return [(self.name(row), _address(self.target(row)), moment(getattr(row, self.when))) for row in first]
 
 
-def piles(user: User, site: str) -> list[Pile]:
-    """Return the piles of this user's roles."""
+def piles(user: User) -> Iterator[Pile]:
+    """Yield the piles of this user's roles."""
     now = timezone.now()
-    found: list[Pile] = []
     if may(user, "retention.approve_hold_release"):
-        waiting = sight.approvals_for(user).order_by("requested_at")
-        found.append(
-            _pile(
-                site,
-                "Waiting for my approval",
-                "Nothing waits for your approval.",
-                "retention_hold",
-                waiting,
-                "hold_id",
-                "requested_at",
-            )
-        )
-        review = sight.holds_for(user).unreleased().filter(review_by__lt=now + dt.timedelta(days=14))
-        review = review.exclude(kind=Hold.Kind.OPERATIONS).order_by("review_by")
-        found.append(
-            _pile(
-                site,
-                "Holds to review within 14 days",
-                "No hold needs a review.",
-                "retention_hold",
-                review,
-                "pk",
-                "review_by",
-            )
-        )
+        yield from _holds(user, now)
     if may(user, "retention.view_deletionrequest"):
-        found.extend(_deletions(site, now))
+        yield from _deletions(now)
     if may(user, "retention.close_dispute"):
-        soon = Dispute.objects.filter(
-            state=Dispute.State.OPEN, evidence_due_at__lt=now + dt.timedelta(days=3)
-        )
-        found.append(
-            _pile(
-                site,
-                "Evidence due within 3 days",
-                "No evidence is due.",
-                "retention_dispute",
-                soon.order_by("evidence_due_at"),
-                "pk",
-                "evidence_due_at",
-            )
-        )
+        disputes = Dispute.objects.filter(state=Dispute.State.OPEN, evidence_due_at__lt=now + SOON)
+        rows = disputes.select_related("account")
+        yield Pile("Evidence due within 3 days", "No evidence is due.", rows, "evidence_due_at", _dispute)
     if may(user, "accounts.reply_ticket"):
-        tickets = Ticket.objects.filter(state=Ticket.State.WAITING_FOR_STAFF, removed_at=None).order_by(
-            "created_at"
-        )
-        found.append(
-            _pile(
-                site,
-                "Tickets that wait for us",
-                "No ticket waits for us.",
-                "accounts_ticket",
-                tickets,
-                "pk",
-                "created_at",
-            )
-        )
-    return found
+        tickets = Ticket.objects.filter(state=Ticket.State.WAITING_FOR_STAFF, removed_at=None)
+        yield Pile("Tickets that wait for us", "No ticket waits for us.", tickets, "created_at", _reference)
 
 
-def _deletions(site: str, now: dt.datetime) -> Iterable[Pile]:
+def _holds(user: User, now: dt.datetime) -> Iterator[Pile]:
+    yield Pile(
+        "Waiting for my approval",
+        "Nothing waits for your approval.",
+        sight.approvals_for(user).select_related("hold__account"),
+        "requested_at",
+        lambda release: _hold(release.hold),
+        lambda release: release.hold,
+    )
+    unreleased = sight.holds_for(user).unreleased().exclude(kind=Hold.Kind.OPERATIONS)
+    review = unreleased.filter(review_by__lt=now + REVIEW_SOON).select_related("account")
+    yield Pile("Holds to review within 14 days", "No hold needs a review.", review, "review_by", _hold)
+
+
+def _deletions(now: dt.datetime) -> Iterator[Pile]:
     unfinished = DeletionRequest.objects.open()
-    overdue = unfinished.filter(due_at__lte=now).order_by("due_at")
-    failing = unfinished.filter(Exists(sight.failing_steps())).order_by("due_at")
-    page = "retention_deletionrequest"
-    yield _pile(
-        site,
-        "Deletions due today",
-        "No deletion is due today.",
-        page,
-        sight.due_today(unfinished, now).order_by("due_at"),
-        "pk",
-        "due_at",
-    )
-    yield _pile(
-        site,
-        "Deletions due and not finished",
-        "Every due deletion is finished.",
-        page,
-        overdue,
-        "pk",
-        "due_at",
-    )
-    yield _pile(site, "Deletions that fail", "No deletion fails.", page, failing, "pk", "due_at")
+    today, past = sight.due_today(unfinished, now), unfinished.filter(due_at__lte=now)
+    failing = unfinished.filter(Exists(sight.failing_steps()))
+    yield Pile("Deletions due today", "No deletion is due today.", today, "due_at")
+    yield Pile("Deletions due and not finished", "Every due deletion is finished.", past, "due_at")
+    yield Pile("Deletions that fail", "No deletion fails.", failing, "due_at")
 
 
-def _pile(site: str, title: str, empty: str, page: str, rows: QuerySet[Any], target: str, when: str) -> Pile:
-    entries = [
-        (
-            str(row),
-            reverse(f"admin:{page}_change", args=[getattr(row, target)], current_app=site),
-            moment(getattr(row, when)),
-        )
-        for row in rows[:SHOWN]
-    ]
-    return Pile(title, entries, rows.count(), empty)
+def _hold(hold: Hold) -> str:
+    return f"{sight.reason(hold)} on {hold.account.number}"
+
+
+def _dispute(dispute: Dispute) -> str:
+    return f"{dispute.processor} on {dispute.account.number}"
+
+
+def _reference(ticket: Ticket) -> str:
+    return ticket.reference
+
+
+def _address(row: models.Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])

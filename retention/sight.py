@@ -43,6 +43,9 @@ def ledger_for(user: Viewer) -> QuerySet[LedgerEntry]:
     entries = entries.alias(facts=Cast("body", JSONField())).alias(hold=KT("facts__hold"))
     visible = holds_for(user).filter(pk=Cast(OuterRef("hold"), UUIDField()))
     entries = entries.exclude(Q(action__startswith="hold.") & ~Exists(visible))
+    # Kept versions exist only under a hold, and a sweep that deleted some tells that one ended.
+    entries = entries.exclude(action="kept_versions.read")
+    entries = entries.exclude(Q(action="sweep.done") & ~Q(body__contains='"kept_versions":0,'))
     sealed = Hold.objects.exclude(OPEN_TO_STAFF).filter(account_id=OuterRef("subject"))
     lookers = Q(body__contains=f'"{Role.LEGAL.value}"') | Q(body__contains=f'"{Role.PRIVACY_OFFICER.value}"')
     return entries.exclude(Q(action="viewed") & lookers & Exists(sealed))

@@ -11,15 +11,16 @@ from uuid import uuid4
 
 from django.contrib import admin
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import issuing
 from accounts.admin_base import Act, RecordAdmin
-from accounts.models import Account, User
+from accounts.models import Account, Contact, User
 from accounts.roles import Role
-from retention import closing, disputing, placing, releasing, switching
+from retention import closing, disputing, keeping, placing, releasing, switching
 from retention.models import DeletionRequest, Hold
 from tests.cast import DAY, bind, furnish, make_customer, make_staff, owe
 
@@ -74,14 +75,15 @@ def seal(world: World, by: str = "legal") -> Hold:
     user = world.staff[by]
     hold = placing.place(world.account.pk, Hold.Kind.LEGAL, by=user.actor, matter="sealed matter 4711")
     releasing.ask(hold.pk, by=user, reason="sealed reason 4711")
+    # An edit under the hold leaves a kept version, and reading that an entry of its own.
+    Contact.objects.filter(account=world.account).update(created_at=F("created_at"))
+    keeping.kept_versions(world.account.pk, by=user)
     return hold
 
 
 def rooms() -> list[RecordAdmin]:
     """Return every model's room of the site."""
-    found: list[Any] = [
-        room for _, room in sorted(admin.site._registry.items(), key=lambda item: str(item[0]))
-    ]
+    found: list[Any] = [room for _, room in sorted(admin.site._registry.items(), key=lambda item: str(item[0]))]
     return found
 
 
@@ -153,9 +155,7 @@ WRITTEN_BY_LOOKING = {"safeguards_ledgerentry", "accounts_session"}
 def fingerprint() -> dict[str, Any]:
     """Return a hash per table of everything in the data database that a GET must leave alone."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-        )
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
         tables = [name for (name,) in cursor.fetchall() if name not in WRITTEN_BY_LOOKING]
         found = {}
         for table in sorted(tables):

@@ -124,9 +124,7 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         room: Any = next(r for r in admin.site._registry.values() if name.startswith(f"admin:{_stem(r)}_"))
         return a_record(room, town.world).pk
     if key == "number":
-        return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list(
-            "number", flat=True
-        )[0]
+        return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list("number", flat=True)[0]
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference
@@ -149,8 +147,6 @@ def differences(town: Town, wanted: Callable[[str], bool] = lambda name: True) -
         if wanted(name) and name in rows:
             now = row_of(town, name, pattern)
             if now != rows[name]:
-                changed = [
-                    f"{who}: {rows[name][who]} -> {now[who]}" for who in PEOPLE if now[who] != rows[name][who]
-                ]
+                changed = [f"{who}: {rows[name][who]} -> {now[who]}" for who in PEOPLE if now[who] != rows[name][who]]
                 found.append(f"{name}: {', '.join(changed)} | {','.join(now.values())}")
     return found

@@ -57,9 +57,7 @@ def test_a_view_without_its_permission_check_is_caught(town: Town, monkeypatch: 
     assert differences(town, lambda name: name.endswith("_void"))
 
 
-def test_an_object_view_without_its_owner_filter_is_caught(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_view_without_its_owner_filter_is_caught(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     def anybody_s(request: Any, number: str) -> Invoice:
         return Invoice.objects.get(number=number)
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.urls import get_resolver
 
 from accounts.admin_base import Act, RecordAdmin
-from accounts.models import ApiToken, Invoice, Service, Ticket, TicketMessage, User
+from accounts.models import ApiToken, Contact, Invoice, Service, Ticket, TicketMessage, User
 from accounts.roles import ACTS, Role
 from accounts.safeguards.models import LedgerEntry
 from retention.admin import OWN_REQUEST
@@ -93,15 +93,13 @@ def test_the_roles_of_an_act_see_its_page(world: World, role: str) -> None:
     assert seals.exists()
 
     mine = [(room, act) for room, act in acts() if act.permission in ACTS[Role(role)]]
-    answers = {
-        act.slug: world.client(role).get(address_of(room, act, world)).status_code for room, act in mine
-    }
+    answers = {act.slug: world.client(role).get(address_of(room, act, world)).status_code for room, act in mine}
 
     assert set(answers.values()) <= {200}
 
 
 def test_every_label_of_an_act_begins_with_a_verb() -> None:
-    verbs = {"Approve", "Ask", "Close", "End", "Make", "Open", "Pause", "Place", "Preview", "Record", "Retry"}
+    verbs = {"Approve", "Ask", "Close", "End", "Make", "Open", "Pause", "Place", "Preview", "Record", "Retry", "Show"}
     verbs |= {"Revoke", "Send", "Start", "Stop", "Void", "Waive"}
 
     assert {act.label.split()[0] for _, act in acts()} <= verbs
@@ -148,9 +146,7 @@ def test_nothing_can_be_added_changed_or_deleted_but_by_acts(world: World, rf: A
             assert not room.has_add_permission(request)
             assert not room.has_change_permission(request)
             assert not room.has_delete_permission(request)
-    names = [
-        str(name) for name in get_resolver().namespace_dict["admin"][1].reverse_dict if isinstance(name, str)
-    ]
+    names = [str(name) for name in get_resolver().namespace_dict["admin"][1].reverse_dict if isinstance(name, str)]
     assert names
     assert [name for name in names if name.endswith(("_add", "_delete", "_history"))] == []
 
@@ -278,6 +274,18 @@ def test_telling_is_recorded_once(world: World) -> None:
     assert hold.told_how == "letter"
 
 
+def test_legal_reads_what_an_edit_changed_under_a_hold(world: World) -> None:
+    a_hold(world)
+    contact = Contact.objects.filter(account=world.account).earliest("created_at")
+    contact.name = "Somebody Else"
+    contact.save()
+
+    page = post(world, "legal", type(world.account), "kept-versions", world.account).content.decode()
+
+    assert "Walker Canary" in page
+    assert LedgerEntry.objects.filter(action="kept_versions.read", actor=world.staff["legal"].actor).exists()
+
+
 # ---------------------------------------------------------------------------------------------- disputes
 
 
@@ -332,9 +340,7 @@ def test_a_card_number_is_no_reference(world: World) -> None:
 
 
 def test_a_pause_ends_by_itself_and_is_given_once(world: World) -> None:
-    first = post(
-        world, "administrator", type(world.request), "pause", world.request, days=3, reason="a question"
-    )
+    first = post(world, "administrator", type(world.request), "pause", world.request, days=3, reason="a question")
     second = post(world, "administrator", type(world.request), "pause", world.request, days=3, reason="again")
 
     pause = Hold.objects.get(account=world.account, kind=Hold.Kind.OPERATIONS)
@@ -366,9 +372,7 @@ def test_a_pause_can_be_ended_early_but_nothing_else_this_way(world: World) -> N
 
 
 def test_what_failed_is_tried_again(world: World) -> None:
-    Erasure.objects.filter(account=world.account, category="access").update(
-        attempts=4, last_error="OperationalError"
-    )
+    Erasure.objects.filter(account=world.account, category="access").update(attempts=4, last_error="OperationalError")
 
     listed = world.client("administrator").get(room_of(type(world.request)).list_url()).content.decode()
     answer = post(world, "administrator", type(world.request), "retry", world.request)

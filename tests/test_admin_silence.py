@@ -168,9 +168,7 @@ def test_views_by_legal_of_a_sealed_customer_stay_out_of_the_auditor_s_ledger(wo
     world.client("legal").get(card)
     world.client("support").get(card)
 
-    actors = set(
-        sight.ledger_for(world.staff["auditor"]).filter(action="viewed").values_list("actor", flat=True)
-    )
+    actors = set(sight.ledger_for(world.staff["auditor"]).filter(action="viewed").values_list("actor", flat=True))
 
     assert world.staff["support"].actor in actors
     assert world.staff["legal"].actor not in actors

@@ -139,9 +139,7 @@ def test_the_outbox_shows_states_only(world: World) -> None:
     message = OutboxMessage.objects.first()
     assert message is not None
 
-    page = world.client("administrator").get(
-        reverse("admin:safeguards_outboxmessage_change", args=[message.pk])
-    )
+    page = world.client("administrator").get(reverse("admin:safeguards_outboxmessage_change", args=[message.pk]))
 
     assert EMAIL not in page.content.decode()
     assert page.status_code == 200

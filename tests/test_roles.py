@@ -23,9 +23,7 @@ def world() -> World:
 
 
 def everything() -> list[str]:
-    return [
-        f"{p.content_type.app_label}.{p.codename}" for p in Permission.objects.select_related("content_type")
-    ]
+    return [f"{p.content_type.app_label}.{p.codename}" for p in Permission.objects.select_related("content_type")]
 
 
 def test_the_table_has_every_role_and_every_category_once() -> None:
@@ -35,9 +33,7 @@ def test_the_table_has_every_role_and_every_category_once() -> None:
 
 
 def test_nobody_is_shown_analytics_or_confidential_information() -> None:
-    seen = [
-        row for row in table() if row.category in {Category.ANALYTICS, Category.CONFIDENTIAL} and row.view
-    ]
+    seen = [row for row in table() if row.category in {Category.ANALYTICS, Category.CONFIDENTIAL} and row.view]
 
     assert seen == []
 
@@ -58,10 +54,7 @@ def test_django_s_permissions_agree_with_the_table(role: str) -> None:
 
 def test_no_role_may_add_change_or_delete_what_django_offers() -> None:
     stock = [
-        act
-        for acts in ACTS.values()
-        for act in acts
-        if act.split(".")[1].startswith(("add_", "change_", "delete_"))
+        act for acts in ACTS.values() for act in acts if act.split(".")[1].startswith(("add_", "change_", "delete_"))
     ]
 
     assert stock == []

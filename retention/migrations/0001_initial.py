@@ -100,6 +100,7 @@ class Migration(migrations.Migration):
                 ('set_at', models.DateTimeField()),
             ],
             options={
+                'verbose_name_plural': 'purge switches',
                 'permissions': [('stop_purge', 'Can stop and start the purge')],
                 'indexes': [models.Index(fields=['category', '-set_at'], name='purge_switch_newest')],
             },

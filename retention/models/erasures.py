@@ -168,6 +168,7 @@ class PurgeSwitch(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["category", "-set_at"], name="purge_switch_newest")]
+        verbose_name_plural = "purge switches"
         permissions = [("stop_purge", "Can stop and start the purge")]
 
     def __str__(self) -> str:
