@@ -236,6 +236,29 @@ def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_process_left_behind_would_be_noticed():
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as left:
+        try:
+            assert [process.pid for process in still_there([psutil.Process(left.pid)])] == [left.pid]
+        finally:
+            left.kill()
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("step", ["Starting PostgreSQL", "Bringing the databases"])
+def test_a_run_interrupted_while_it_prepares_leaves_nothing(start_run, step):
+    run = start_run()
+    while step not in run.log.read_text():
+        assert run.make.poll() is None, run.log.read_text()
+        time.sleep(0.02)
+    time.sleep(0.3)
+    started = run.processes()
+
+    run.end(signal.SIGINT)
+
+    assert still_there(started) == []
+
+
 @pytest.mark.crash
 def test_a_run_starts_stops_and_starts_again_with_what_it_kept(state, start_run):
     run = start_run()
