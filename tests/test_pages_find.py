@@ -166,6 +166,7 @@ def test_by_code_there_are_no_links_to_pages_that_need_sign_in(alice):
 
     assert "is unpaid" in words(page)
     assert "/pay/" not in page.content.decode()
+    assert "Contact the support team to settle this" in words(page)
 
 
 def test_nul_and_length_are_no_error(closed):
