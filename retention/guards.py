@@ -94,7 +94,7 @@ def governed_triggers(table: str, category: str, moment: str) -> dict[str, str]:
         "z_guard_insert": f"AFTER INSERT ON public.{table} REFERENCING NEW TABLE AS fresh "
         f"{each} guard_insert('{category}')",
         "z_guard_move": f"BEFORE UPDATE OF account_id ON public.{table} FOR EACH ROW "
-        "WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) "
+        "WHEN ((old.account_id IS DISTINCT FROM new.account_id)) "
         "EXECUTE FUNCTION guard_move()",
         "z_guard_truncate": f"BEFORE TRUNCATE ON public.{table} {each} guard_truncate()",
     }

@@ -514,7 +514,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_accessevent REFERE
 ALTER TABLE public.accounts_accessevent ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_accessevent REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('access');
 ALTER TABLE public.accounts_accessevent ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_accessevent FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_accessevent FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_accessevent ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_accessevent FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_accessevent ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -524,7 +524,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_address REFERENCIN
 ALTER TABLE public.accounts_address ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_address REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('contact');
 ALTER TABLE public.accounts_address ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_address FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_address FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_address ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_address FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_address ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -534,7 +534,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_contact REFERENCIN
 ALTER TABLE public.accounts_contact ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_contact REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('contact');
 ALTER TABLE public.accounts_contact ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_contact FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_contact FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_contact ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_contact FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_contact ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -544,7 +544,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_correspondence REF
 ALTER TABLE public.accounts_correspondence ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_correspondence REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('correspondence');
 ALTER TABLE public.accounts_correspondence ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_correspondence FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_correspondence FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_correspondence ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_correspondence FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_correspondence ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -554,7 +554,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_invoice REFERENCIN
 ALTER TABLE public.accounts_invoice ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_invoice REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('invoices');
 ALTER TABLE public.accounts_invoice ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_invoice FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_invoice FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_invoice ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_invoice FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_invoice ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -564,7 +564,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_invoiceline REFERE
 ALTER TABLE public.accounts_invoiceline ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_invoiceline REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('invoices');
 ALTER TABLE public.accounts_invoiceline ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_invoiceline FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_invoiceline FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_invoiceline ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_invoiceline FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_invoiceline ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -574,7 +574,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_payment REFERENCIN
 ALTER TABLE public.accounts_payment ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_payment REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('invoices');
 ALTER TABLE public.accounts_payment ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_payment FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_payment FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_payment ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_payment FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_payment ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -584,7 +584,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_paymentmethod REFE
 ALTER TABLE public.accounts_paymentmethod ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_paymentmethod REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('billing');
 ALTER TABLE public.accounts_paymentmethod ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_paymentmethod FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_paymentmethod FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_paymentmethod ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_paymentmethod FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_paymentmethod ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -594,7 +594,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_person REFERENCING
 ALTER TABLE public.accounts_person ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_person REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('identity');
 ALTER TABLE public.accounts_person ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_person FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_person FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_person ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_person FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_person ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -604,7 +604,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_service REFERENCIN
 ALTER TABLE public.accounts_service ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_service REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('services');
 ALTER TABLE public.accounts_service ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_service FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_service FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_service ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_service FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_service ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -614,7 +614,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_session REFERENCIN
 ALTER TABLE public.accounts_session ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_session REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('credentials');
 ALTER TABLE public.accounts_session ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_session FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_session FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_session ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_session FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_session ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -624,7 +624,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_signinidentifier R
 ALTER TABLE public.accounts_signinidentifier ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_signinidentifier REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('credentials');
 ALTER TABLE public.accounts_signinidentifier ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_signinidentifier FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_signinidentifier FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_signinidentifier ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_signinidentifier FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_signinidentifier ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -634,7 +634,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_ticket REFERENCING
 ALTER TABLE public.accounts_ticket ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_ticket REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('support');
 ALTER TABLE public.accounts_ticket ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_ticket FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_ticket FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_ticket ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_ticket FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_ticket ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -644,7 +644,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_ticketmessage REFE
 ALTER TABLE public.accounts_ticketmessage ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_ticketmessage REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('support');
 ALTER TABLE public.accounts_ticketmessage ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_ticketmessage FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_ticketmessage FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_ticketmessage ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_ticketmessage FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_ticketmessage ENABLE ALWAYS TRIGGER z_guard_truncate;
@@ -654,7 +654,7 @@ CREATE TRIGGER z_guard_update AFTER UPDATE ON public.accounts_user REFERENCING O
 ALTER TABLE public.accounts_user ENABLE ALWAYS TRIGGER z_guard_update;
 CREATE TRIGGER z_guard_insert AFTER INSERT ON public.accounts_user REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION guard_insert('credentials');
 ALTER TABLE public.accounts_user ENABLE ALWAYS TRIGGER z_guard_insert;
-CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_user FOR EACH ROW WHEN (((old.account_id IS NOT NULL) AND (old.account_id IS DISTINCT FROM new.account_id))) EXECUTE FUNCTION guard_move();
+CREATE TRIGGER z_guard_move BEFORE UPDATE OF account_id ON public.accounts_user FOR EACH ROW WHEN ((old.account_id IS DISTINCT FROM new.account_id)) EXECUTE FUNCTION guard_move();
 ALTER TABLE public.accounts_user ENABLE ALWAYS TRIGGER z_guard_move;
 CREATE TRIGGER z_guard_truncate BEFORE TRUNCATE ON public.accounts_user FOR EACH STATEMENT EXECUTE FUNCTION guard_truncate();
 ALTER TABLE public.accounts_user ENABLE ALWAYS TRIGGER z_guard_truncate;
