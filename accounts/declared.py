@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.datamap import declare_foreign
 
-declare_foreign("account.EmailAddress", "never written: sign-in finds users by blind index; the runtime role cannot insert")
+declare_foreign("account.EmailAddress", "never written: sign-in uses the blind index; the runtime role cannot insert")
 declare_foreign("account.EmailConfirmation", "never written: the runtime role cannot insert")
 declare_foreign("admin.LogEntry", "never written: the admin records in the ledger; the runtime role cannot insert")
 declare_foreign("accounts.User_groups", "pairs of ids; staff only")
@@ -12,7 +12,7 @@ declare_foreign("accounts.User_user_permissions", "pairs of ids; staff only")
 
 # Below the data map, so declared from here: ids and fixed words, or content under a key of its own.
 declare_foreign("safeguards.LedgerEntry", "ids, counts and fixed words; a personal value does not pass ledger.record")
-declare_foreign("safeguards.OutboxMessage", "sealed under the row's own key, which goes on delivery or after seven days")
+declare_foreign("safeguards.OutboxMessage", "sealed under the row's own key, gone on delivery or after seven days")
 declare_foreign("safeguards.DestructionOrder", "ids only")
 declare_foreign("keys.DataKey", "ids only, in a database of its own")
 declare_foreign("keys.KeyWrap", "wrapped keys, in a database of its own")

@@ -125,9 +125,8 @@ def main() -> None:
         populate(connection, chosen.accounts * 3, chosen.accounts, timezone.now() - dt.timedelta(days=60))
         rows = rows_per_account(connection)
     STAGE.leave()
-    print(
-        f"{chosen.accounts} of {chosen.accounts * 3} accounts, {rows:.0f} rows each, loaded in {time.monotonic() - began:.0f} s"
-    )
+    took = time.monotonic() - began
+    print(f"{chosen.accounts} of {chosen.accounts * 3} accounts, {rows:.0f} rows each, loaded in {took:.0f} s")
     runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     for _ in range(chosen.runs):
         for variant in variants:

@@ -99,7 +99,8 @@ def populate(owner: psycopg.Connection, accounts: int, due: int, past: dt.dateti
     for table, (number, columns, values) in PLAN.items():
         owner.execute(
             f"INSERT INTO {table} ({columns}) SELECT gen_random_uuid(), a.id, {_own(values)} FROM accounts_account a, "
-            f"generate_series(1, {number}) n, LATERAL (SELECT timestamptz '2015-01-01' + n * interval '7 days' AS moment) m"
+            f"generate_series(1, {number}) n, "
+            "LATERAL (SELECT timestamptz '2015-01-01' + n * interval '7 days' AS moment) m"
         )
     for table, (parent, number, columns, values) in CHILDREN.items():
         owner.execute(
@@ -161,8 +162,8 @@ def _close(ids: list[object], owner: psycopg.Connection, past: dt.datetime) -> N
     )
     for category in datamap.categories():
         owner.execute(
-            "INSERT INTO retention_erasure (id, account_id, category, state, due_at, kept_for, counts, attempts, last_error)"
-            " SELECT gen_random_uuid(), id, %s, 'due', %s, '', '{}', 0, '' FROM accounts_account WHERE id = ANY(%s)",
+            "INSERT INTO retention_erasure (id, account_id, category, state, due_at, kept_for, counts, attempts,"
+            " last_error) SELECT gen_random_uuid(), id, %s, 'due', %s, '', '{}', 0, '' FROM accounts_account WHERE id = ANY(%s)",
             [category.value, due_at, ids],
         )
     DeletionRequest.objects.bulk_create(
