@@ -58,8 +58,8 @@ GONE = (
 OWN = "pg_current_xact_id()::text::bigint"
 NEW_HOLD = (
     "INSERT INTO retention_hold (id, account_id, kind, categories, placed_by, placed_at, told_by, told_how, "
-    "released_by, already_gone, partly_gone, ends_at, released_at, covers_until) VALUES (uuidv7(), '{{free}}', '{kind}', "
-    "'{{{{}}}}', 'system', now(), '', '', '{by}', '{{{{}}}}', '{{{{}}}}', {ends}, {at}, {until})"
+    "released_by, already_gone, partly_gone, ends_at, released_at, covers_until) VALUES (uuidv7(), '{{free}}', "
+    "'{kind}', '{{{{}}}}', 'system', now(), '', '', '{by}', '{{{{}}}}', '{{{{}}}}', {ends}, {at}, {until})"
 )
 
 
