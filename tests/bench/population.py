@@ -163,7 +163,8 @@ def _close(ids: list[object], owner: psycopg.Connection, past: dt.datetime) -> N
     for category in datamap.categories():
         owner.execute(
             "INSERT INTO retention_erasure (id, account_id, category, state, due_at, kept_for, counts, attempts,"
-            " last_error) SELECT gen_random_uuid(), id, %s, 'due', %s, '', '{}', 0, '' FROM accounts_account WHERE id = ANY(%s)",
+            " last_error) SELECT gen_random_uuid(), id, %s, 'due', %s, '', '{}', 0, '' FROM accounts_account"
+            " WHERE id = ANY(%s)",
             [category.value, due_at, ids],
         )
     DeletionRequest.objects.bulk_create(
