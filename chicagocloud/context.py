@@ -9,15 +9,19 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import Account, State, User
+from retention import schedule
 from retention.models import DeletionRequest
+
+USUAL_GRACE = schedule.NUMBERS["grace"].value * 24 * 3600
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the trial flag, the time zone, and for a closed account the status page of its deletion."""
+    """Return the trial flag and its grace when shortened, the zone, and a closed account's status page."""
     user = getattr(request, "user", None)
     account = user.account if isinstance(user, User) else None
     return {
         "trial": settings.TRIAL,
+        "trial_minutes": -(-settings.GRACE_SECONDS // 60) if settings.GRACE_SECONDS < USUAL_GRACE else 0,
         "zone": settings.TIME_ZONE,
         "closing_url": _status_url(account) if account and account.state == State.CLOSED else "",
     }
