@@ -14,6 +14,8 @@ from accounts.datamap.reading import CARRIES_NO_PERSON, foreign, references
 from accounts.safeguards.fields import SealedField
 
 ROOTS = ("accounts.account", "accounts.user")
+# A bare id leads to somebody too: what erasing ends is referred to by plain UUIDs.
+SUBJECT_NAMES = {"account", "account_id", "subject", "user", "user_id"}
 # Named exceptions to encryption (architecture: safeguards); a new one is a decision, not a convenience.
 CLEAR_BY_DECISION = {
     "accounts.user.password": "an Argon2 hash",
@@ -104,7 +106,7 @@ def _leads_to_subject(model: type[models.Model], seen: set[type[models.Model]]) 
         return False
     seen.add(model)
     for field in model._meta.get_fields():
-        if getattr(field, "column", None) and field.name in {"account", "account_id", "subject"}:
+        if getattr(field, "column", None) and field.name in SUBJECT_NAMES:
             return True
     return any(_leads_to_subject(other, seen) for other in _referred_to(model))
 
