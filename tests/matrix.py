@@ -56,7 +56,8 @@ def make_town() -> Town:
     own, other, closed, ended = (furnish(make_customer(name)) for name in ("own", "other", "closed", "ended"))
     for user in (own, closed, ended):
         owe(user)
-    people = {"own": own, "other": other, "closed": closed, "ended": ended, **world.staff}
+    staff = {role: world.staff[role] for role in ["none", *ROLES]}
+    people = {"own": own, "other": other, "closed": closed, "ended": ended, **staff}
     clients = {"anonymous": Client(), **{name: Client() for name in people}}
     for name, user in people.items():
         clients[name].force_login(user)
