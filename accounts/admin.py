@@ -203,7 +203,7 @@ class TicketAdmin(RecordAdmin):
 
 @admin.register(User)
 class UserAdmin(RecordAdmin):
-    """Users, read-only: roles are given by the operator's command, customers change their own sign-in."""
+    """Users, read-only: roles are given by `manage.py staff`, customers change their own sign-in."""
 
     list_display = ("id", "account", "is_owner", "is_staff", "is_active", "created_at")
     list_filter = ("is_staff", "is_active", "is_owner")
