@@ -26,7 +26,7 @@ class Command(BaseCommand):
         wide = max(len(entry.who) for entry in entries)
         long = max(len(entry.sign_in) for entry in entries)
         for entry in (head, *entries):
-            self.stdout.write(f"  {entry.who:<{wide}} | {entry.sign_in:<{long}} | {entry.password}")
+            self.stdout.write(f"{entry.who:<{wide}} | {entry.sign_in:<{long}} | {entry.password}")
         folder = getattr(settings, "EMAIL_FILE_PATH", "")
         if folder:
-            self.stdout.write(f"\n  Mails are written to {folder}")
+            self.stdout.write(f"\nMails are written to {folder}")
