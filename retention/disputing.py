@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.errors import NotActionable
@@ -18,6 +20,9 @@ from retention.placing import place_within
 from retention.refusals import named
 from retention.releasing import release_within
 from retention.schedule import DISPUTE_COVERS
+
+RECORDED = "A dispute with this reference of the processor is recorded already."
+ONCE = "dispute_once_per_processor_reference"
 
 
 def open_dispute(
@@ -38,13 +43,13 @@ def open_dispute(
     """
     at = at or timezone.now()
     refuse_card_number(reference)
-    with named(account_id), transaction.atomic(durable=True):
+    with named(account_id), _once(), transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).first()
         if account is None:
             raise NotActionable(f"There is no account {account_id}.")
         fingerprint = _fingerprint(processor, reference)
         if Dispute.objects.filter(processor=processor, reference_digest=fingerprint).exists():
-            raise NotActionable("A dispute with this reference of the processor is recorded already.")
+            raise NotActionable(RECORDED)
         dispute = Dispute(
             account=account,
             processor=processor,
@@ -84,6 +89,17 @@ def close_dispute(dispute_id: UUID, *, outcome: str, by: str, at: dt.datetime | 
         ledger.record(by, "dispute.closed", dispute.account_id, at=at, dispute=dispute_id, outcome=outcome)
     dispute.refresh_from_db()
     return dispute
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """Say the same of a reference that was recorded a moment ago, for another account."""
+    try:
+        yield
+    except IntegrityError as error:
+        if getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") == ONCE:
+            raise NotActionable(RECORDED) from None
+        raise
 
 
 def find_dispute(processor: str, reference: str) -> Dispute | None:
