@@ -184,6 +184,7 @@ DECLARE
     left_over bigint;
     gone_at timestamptz;
     pause bigint;
+    first_pause timestamptz;
     cool_off bigint;
 BEGIN
     IF TG_OP = 'UPDATE' THEN
@@ -209,9 +210,14 @@ BEGIN
             RAISE EXCEPTION 'a hold begins unreleased' USING ERRCODE = 'PH003';
         END IF;
         IF NEW.kind = 'operations' THEN
+            -- All pauses of one deletion together, counted from the first: a chain of short ones is a long one (P26).
             SELECT l.seconds INTO pause FROM public.retention_limit l WHERE l.name = 'pause';
-            IF NEW.ends_at > clock_timestamp() + make_interval(secs => coalesce(pause, 1209600)) + interval '1 minute' THEN
-                RAISE EXCEPTION 'a staff pause is longer than allowed' USING ERRCODE = 'PH003';
+            SELECT min(h.placed_at) INTO first_pause
+              FROM public.retention_hold h JOIN public.accounts_account a ON a.id = h.account_id
+             WHERE h.account_id = NEW.account_id AND h.kind = 'operations' AND h.placed_at >= a.closed_at;
+            IF NEW.ends_at > least(first_pause, clock_timestamp()) + make_interval(secs => coalesce(pause, 1209600))
+                             + interval '1 minute' THEN
+                RAISE EXCEPTION 'staff pauses of one deletion end within the time of a single one' USING ERRCODE = 'PH003';
             END IF;
         END IF;
         -- A new statement: what is gone of what it covers.
