@@ -1,0 +1,259 @@
+"""Two customers who differ in one thing, and everything a customer can observe of each, made comparable.
+
+There is one normaliser, and it is fixed: random identifiers, the two customers' own names, tokens, codes and times
+of the day. Whatever else differs is a difference.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.core import mail
+from django.core.mail import EmailMessage
+from django.db import connections
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from accounts.models import Invoice, Ticket, User
+from accounts.safeguards import outbox
+from accounts.safeguards.models import OutboxMessage
+from retention import closing
+from retention.models import DeletionRequest
+from tests.cast import PASSWORD, furnish, make_customer
+from tests.visiting import signed_in
+
+NORMAL = (
+    (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
+    (re.compile(r"(DEL|INV|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"\b(?:[0-9A-F]{4}-){4}[0-9A-F]{4}\b"), "CODE"),
+    (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
+    (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
+    (re.compile(r"mar(?:ta|ko)", re.IGNORECASE), "SOMEBODY"),
+    (re.compile(r"(?<!\d)[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?!\d)"), "TIME"),
+)
+# Its value is random; that it is set, and how, is compared.
+COOKIE = re.compile(r"^(Set-Cookie: \w+=)[^;]*", re.MULTILINE)
+COOKIE_TIME = re.compile(r"expires=[^;]+")
+BROWSER = "Canary/1.0"
+MEASURED_AGAIN = 3
+
+
+@dataclass
+class Side:
+    """One customer of a pair, with what opens their pages."""
+
+    name: str
+    user: User
+    request: DeletionRequest | None = None
+    code: str = ""
+
+    @property
+    def account_id(self) -> UUID:
+        assert self.user.account_id is not None
+        return self.user.account_id
+
+    def visitor(self) -> Client:
+        """Return a browser in which the customer is signed in."""
+        return signed_in(User.objects.get(pk=self.user.pk))
+
+    def follower(self) -> Client:
+        """Return a browser that gave reference and code."""
+        assert self.request is not None
+        visitor = Client()
+        visitor.post(reverse("retention:delete_find"), {"reference": self.request.reference, "code": self.code})
+        return visitor
+
+
+def pair(*, closed_ago: dt.timedelta | None = None) -> tuple[Side, Side]:
+    """Return two customers who did the same at the same times; with `closed_ago` both closed their account."""
+    now = timezone.now()
+    began = now - (closed_ago or dt.timedelta(0)) - dt.timedelta(days=40)
+    sides = (Side("marta", person("marta", began)), Side("marko", person("marko", began)))
+    if closed_ago is not None:
+        for side in sides:
+            closed = closing.close(side.account_id, by=side.user, submission=uuid4(), at=now - closed_ago)
+            side.request, side.code = closed.request, closed.code
+    return sides
+
+
+def person(name: str, at: dt.datetime) -> User:
+    """Return a customer with a name of five letters: pages of both have the same length."""
+    return furnish(make_customer(name, phone="+1 312 5550001"), at=at)
+
+
+def shown(answer: HttpResponse) -> str:
+    """Return everything a browser is given, normalised: status, headers, cookies, body."""
+    lines = [f"{name}: {value}" for name, value in sorted(answer.headers.items())]
+    lines += [COOKIE_TIME.sub("expires=", str(morsel)) for _, morsel in sorted(answer.cookies.items())]
+    head = COOKIE.sub(r"\1VALUE", "\n".join([f"HTTP {answer.status_code}", *lines]))
+    return normalised(head + "\n\n" + answer.content.decode())
+
+
+def normalised(text: str) -> str:
+    """Return a text without identifiers and times of the day."""
+    for pattern, instead in NORMAL:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def letters_to(side: Side) -> list[str]:
+    """Return every mail sent to a side so far, normalised, address line and headers included, in a fixed order."""
+    return sorted(whole(sent) for sent in mail.outbox if sent.to[0].startswith(f"{side.name}@"))
+
+
+def moments(side: Side) -> list[dt.datetime]:
+    """Return when each mail to a side was written: their rhythm."""
+    rows = OutboxMessage.objects.filter(subject=side.account_id).order_by("created_at")
+    return list(rows.values_list("created_at", flat=True))
+
+
+def whole(sent: EmailMessage) -> str:
+    message = sent.message()
+    message.replace_header("Date", "DATE")
+    return normalised(message.as_string())
+
+
+def relay() -> None:
+    """Send what waits, whatever its date."""
+    while outbox.relay(limit=200)["sent"]:
+        pass
+
+
+# ------------------------------------------------------------------------------------------- the pages there are
+
+# Staff, other systems, machines: no customer opens them.
+NOT_FOR_CUSTOMERS = ("admin:", "api:", "health")
+# Pages whose address is a secret of a mail, walked by their own tests.
+BY_MAIL = {"account_reset_password_from_key"}
+
+
+def customer_pages() -> set[str]:
+    """Return the name of every page a customer can ask for, from the address table itself."""
+    return {name for name in names(get_resolver()) if not name.startswith(NOT_FOR_CUSTOMERS)} - BY_MAIL
+
+
+def names(resolver: URLResolver, spaces: tuple[str, ...] = ()) -> Iterator[str]:
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLPattern):
+            assert entry.name, f"{entry} has no name"
+            yield ":".join((*spaces, entry.name))
+        else:
+            yield from names(entry, (*spaces, entry.namespace) if entry.namespace else spaces)
+
+
+def addresses(side: Side) -> dict[str, str]:
+    """Return the address of every customer page for one side, by name."""
+    invoice = Invoice.objects.filter(account=side.account_id).order_by("issued_at").first()
+    ticket = Ticket.objects.filter(account=side.account_id).order_by("created_at").first()
+    given = {
+        "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
+        "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
+        "accounts:ticket": [ticket.reference if ticket else "TIC-2222-2222"],
+        "retention:delete_status": [side.request.reference if side.request else "DEL-2222-2222"],
+        "retention:delete_cancel": [side.request.reference if side.request else "DEL-2222-2222"],
+    }
+    return {name: reverse(name, args=given.get(name, [])) for name in customer_pages()}
+
+
+def walk(side: Side, visitor: Client) -> dict[str, str]:
+    """Open every customer page as this visitor; return what was shown, with the number of statements it took."""
+    found = {}
+    for name, address in sorted(addresses(side).items()):
+        if name == "account_logout":
+            continue
+        with queries() as count:
+            answer = visitor.get(address, headers={"user-agent": BROWSER})
+        found[name] = f"{count()} statements\n{shown(answer)}"
+    return found
+
+
+@contextmanager
+def queries() -> Iterator[Callable[[], int]]:
+    with CaptureQueriesContext(connections["default"]) as data, CaptureQueriesContext(connections["keys"]) as keys:
+        yield lambda: len(data) + len(keys)
+
+
+def forms(side: Side, visitor: Client) -> dict[str, str]:
+    """Send every form a customer of a closed account may send, and the ones that are refused."""
+    here = addresses(side)
+    sent = {
+        "sign in": ("account_login", {"login": side.name, "password": PASSWORD}),
+        "sign in wrong": ("account_login", {"login": "nobody", "password": "wrong"}),
+        "reset": ("account_reset_password", {"email": f"{side.name}@{side.name}.example"}),
+        "write": ("accounts:ticket", {"body": "When is it?", "submission": str(uuid4())}),
+        "open ticket": ("accounts:tickets", {"subject": "Hello", "body": "Well?", "submission": str(uuid4())}),
+        "close again": ("retention:delete_check", {"password": PASSWORD, "kept": "on", "submission": str(uuid4())}),
+        "find wrong": ("retention:delete_find", {"reference": "DEL-2222-2222", "code": "0000-0000-0000-0000-0000"}),
+    }
+    found = {}
+    for name, (page, content) in sent.items():
+        with queries() as count:
+            answer = visitor.post(here[page], content, headers={"user-agent": BROWSER})
+        found[name] = f"{count()} statements\n{shown(answer)}"
+    return found
+
+
+def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Return the names of what differs, each with its first differing lines."""
+    found = [f"only on one side: {name}" for name in sorted(one.keys() ^ other.keys())]
+    for name in sorted(one.keys() & other.keys()):
+        if one[name] != other[name]:
+            lines = zip(one[name].splitlines(), other[name].splitlines(), strict=False)
+            first = next(((a, b) for a, b in lines if a != b), ("(length)", ""))
+            found.append(f"{name}: {first[0].strip()!r} against {first[1].strip()!r}")
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------- time
+
+
+@dataclass
+class Times:
+    """How long the requests of each side took, in milliseconds."""
+
+    one: list[float]
+    other: list[float]
+
+    @property
+    def apart(self) -> float:
+        """How far the lower quartiles are apart: what a busy machine adds, it adds above them."""
+        return abs(quartile(self.one) - quartile(self.other))
+
+
+def quartile(times: list[float]) -> float:
+    return statistics.quantiles(times, n=4)[0]
+
+
+def timed(one: Callable[[], Any], other: Callable[[], Any], requests: int) -> Times:
+    """Ask both sides in turn, the first of each two alternating, so that neither has the warmer machine."""
+    times = Times([], [])
+    for number in range(requests + 5):
+        sides = ((one, times.one), (other, times.other))
+        for ask, into in sides if number % 2 else sides[::-1]:
+            began = time.perf_counter()
+            ask()
+            if number >= 5:
+                into.append((time.perf_counter() - began) * 1000)
+    return times
+
+
+def slowest_gap(one: Callable[[], Any], other: Callable[[], Any], requests: int, threshold: float) -> float:
+    """Return how far apart the sides are, measured again while they look apart: a leak stays, noise does not."""
+    gap = 0.0
+    for _ in range(MEASURED_AGAIN):
+        gap = timed(one, other, requests).apart
+        if gap < threshold:
+            break
+    return gap
