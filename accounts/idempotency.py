@@ -56,18 +56,14 @@ def once(request: Request, caller: UUID, act: Callable[[], Answer]) -> Response:
 
 def forget(at: dt.datetime | None = None) -> int:
     """Delete answers older than a week; a repeat after that is a new request."""
-    gone, _per_model = IdempotencyRecord.objects.filter(
-        created_at__lt=(at or timezone.now()) - KEPT_FOR
-    ).delete()
+    gone, _per_model = IdempotencyRecord.objects.filter(created_at__lt=(at or timezone.now()) - KEPT_FOR).delete()
     return gone
 
 
 def _key_of(request: Request) -> str:
     key = request.headers.get(HEADER, "")
     if not KEY.fullmatch(key):
-        raise ParseError(
-            f"Send the header {HEADER} with 1 to 255 visible ASCII characters, new for each write."
-        )
+        raise ParseError(f"Send the header {HEADER} with 1 to 255 visible ASCII characters, new for each write.")
     return key
 
 
@@ -81,9 +77,7 @@ def _claim(caller: UUID, key: str, body_hash: bytes) -> IdempotencyRecord:
     now = timezone.now()
     try:
         with transaction.atomic():
-            return IdempotencyRecord.objects.create(
-                caller=caller, key=key, body_hash=body_hash, created_at=now
-            )
+            return IdempotencyRecord.objects.create(caller=caller, key=key, body_hash=body_hash, created_at=now)
     except IntegrityError:
         pass
     record = IdempotencyRecord.objects.filter(caller=caller, key=key).first()
@@ -97,9 +91,7 @@ def _claim(caller: UUID, key: str, body_hash: bytes) -> IdempotencyRecord:
 
 
 def _taken_up(record: IdempotencyRecord, now: dt.datetime) -> bool:
-    abandoned = IdempotencyRecord.objects.filter(
-        pk=record.pk, status=None, created_at__lt=now - ABANDONED_AFTER
-    )
+    abandoned = IdempotencyRecord.objects.filter(pk=record.pk, status=None, created_at__lt=now - ABANDONED_AFTER)
     return bool(abandoned.update(created_at=now))
 
 

@@ -36,9 +36,7 @@ def issue(
     at = at or timezone.now()
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes or not 1 <= days <= LONGEST_DAYS:
-        raise NotActionable(
-            f"A token has a known scope and lasts 1 to {LONGEST_DAYS} days; nothing was made."
-        )
+        raise NotActionable(f"A token has a known scope and lasts 1 to {LONGEST_DAYS} days; nothing was made.")
     secret = f"ccp_{secrets.token_urlsafe(32)}"
     with transaction.atomic(durable=True):
         token = ApiToken.objects.create(

@@ -92,9 +92,7 @@ def owed(account_id: UUID) -> list[tuple[Invoice, int]]:
     return [(invoice, max(invoice.total_cents - (vars(invoice)["paid"] or 0), 0)) for invoice in found]
 
 
-def pay(
-    invoice_id: UUID, *, by: User, method_id: UUID | None = None, at: dt.datetime | None = None
-) -> Invoice:
+def pay(invoice_id: UUID, *, by: User, method_id: UUID | None = None, at: dt.datetime | None = None) -> Invoice:
     """Pay the rest of an invoice of one's own account and return it; one that is paid already stays as it is.
 
     Raises PermissionDenied for another account's invoice, NotActionable for one void or not payable here.
@@ -125,9 +123,7 @@ def _locked(invoice_id: UUID) -> Iterator[Invoice]:
 def _settle(invoice: Invoice, by: User, method_id: UUID | None, at: dt.datetime) -> None:
     method = None
     if method_id is not None:
-        method = PaymentMethod.objects.filter(
-            pk=method_id, account_id=invoice.account_id, removed_at=None
-        ).first()
+        method = PaymentMethod.objects.filter(pk=method_id, account_id=invoice.account_id, removed_at=None).first()
         if method is None:
             raise NotActionable("This payment method is not on file any more. Choose another one.")
     cents = balance_cents(invoice)

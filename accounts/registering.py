@@ -79,9 +79,7 @@ def register(
         ring.prepare((account.pk, category.value) for category in MADE_AT_ONCE)
         account.save(force_insert=True)
         _save_user(user, name, names, at)
-        contact = Contact(
-            account=account, name=name, company=company, email=email, phone=phone, created_at=at
-        )
+        contact = Contact(account=account, name=name, company=company, email=email, phone=phone, created_at=at)
         contact.save(force_insert=True)
         if address is not None:
             _save_address(contact, address, at)

@@ -94,9 +94,7 @@ class SessionStore(DatabaseStore):
         return f"{Session._meta.db_table}.{self.session_key}".encode()
 
 
-def end_sessions(
-    *, user: UUID | None = None, account: Account | UUID | None = None, keep: str | None = None
-) -> int:
+def end_sessions(*, user: UUID | None = None, account: Account | UUID | None = None, keep: str | None = None) -> int:
     """End every session of a user or of all users of an account, but for the one with the key `keep`.
 
     Runs in the caller's transaction; returns how many ended.

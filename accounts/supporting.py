@@ -77,9 +77,7 @@ def reply(
         message = _write(ticket, by, body, submission, at)
         ticket.state = Ticket.State.ANSWERED if by.is_staff else Ticket.State.WAITING_FOR_STAFF
         ticket.save(update_fields=["state"])
-        ledger.record(
-            by.actor, "ticket.answered", ticket.account_id, ticket=ticket.pk, message=message.pk, at=at
-        )
+        ledger.record(by.actor, "ticket.answered", ticket.account_id, ticket=ticket.pk, message=message.pk, at=at)
         if by.is_staff:
             _tell(ticket, message, at)
     return message
@@ -152,6 +150,4 @@ def _write(ticket: Ticket, by: User, body: str, submission: UUID | None, at: dt.
 
 def _tell(ticket: Ticket, message: TicketMessage, at: dt.datetime) -> None:
     context = {"reference": ticket.reference, "answered_at": at}
-    mailing.mail(
-        ticket.account, f"ticket:{message.pk}:answered", "accounts/mail/ticket_answered.txt", context, at=at
-    )
+    mailing.mail(ticket.account, f"ticket:{message.pk}:answered", "accounts/mail/ticket_answered.txt", context, at=at)

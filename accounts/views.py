@@ -101,9 +101,7 @@ def ticket(request: HttpRequest, reference: str) -> HttpResponse:
         if is_too_often(request, "write_message"):
             return too_often(request)
         given = form.cleaned_data
-        supporting.reply(
-            found.pk, by=customer(request), body=given["body"], submission=given["submission"]
-        )
+        supporting.reply(found.pk, by=customer(request), body=given["body"], submission=given["submission"])
         messages.success(request, _("We have your message."))
         return redirect("accounts:ticket", reference=found.reference)
     context = {"ticket": found, "posts": found.messages.order_by("created_at", "pk"), "form": form}

@@ -211,9 +211,7 @@ def _issue(user: User, customer: Customer, services: list[Service], at: dt.datet
     return invoice
 
 
-def _bill(
-    user: User, customer: Customer, services: list[Service], method: PaymentMethod, at: dt.datetime
-) -> None:
+def _bill(user: User, customer: Customer, services: list[Service], method: PaymentMethod, at: dt.datetime) -> None:
     invoice = _issue(user, customer, services, at)
     paying.pay(invoice.pk, by=user, method_id=method.pk, at=at + DAY)
 

@@ -39,9 +39,7 @@ def needed(name: str) -> str:
     """Return the variable `name`; stop the start, saying how to make it, when it is missing or empty."""
     value = str(env.str(name, default=""))
     if not value:
-        raise ImproperlyConfigured(
-            f"The setting {name} is missing. Set it in the environment: {HOW_TO_MAKE[name]}"
-        )
+        raise ImproperlyConfigured(f"The setting {name} is missing. Set it in the environment: {HOW_TO_MAKE[name]}")
     return value
 
 
@@ -162,9 +160,7 @@ REDIS_URL = needed("REDIS_URL")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": env.str(
-            "CACHE_URL", default=REDIS_URL.replace("redis+socket://", "unix://").split("?")[0]
-        ),
+        "LOCATION": env.str("CACHE_URL", default=REDIS_URL.replace("redis+socket://", "unix://").split("?")[0]),
         # Rate limits put addresses into cache keys: only a keyed hash of the whole key reaches Redis.
         "KEY_FUNCTION": "accounts.safeguards.finding.cache_key",
     }
@@ -244,9 +240,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -318,9 +312,7 @@ LOGGING = {
     "formatters": {
         "plain": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.processors.KeyValueRenderer(
-                key_order=["timestamp", "level", "logger", "event"]
-            ),
+            "processor": structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"]),
             "foreign_pre_chain": [
                 structlog.contextvars.merge_contextvars,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),

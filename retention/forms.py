@@ -45,17 +45,13 @@ class FindForm(forms.Form):
     reference = forms.CharField(
         label=_("Reference"),
         max_length=LONGEST,
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
-        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
         help_text=_("For example DEL-7F3K-22QM"),
         error_messages={"required": _("Enter the reference from the mail.")},
     )
     code = forms.CharField(
         label=_("Code"),
         max_length=LONGEST,
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
-        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
         error_messages={"required": _("Enter the code from the mail.")},
     )

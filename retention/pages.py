@@ -52,9 +52,7 @@ def status_context(progress: Progress, *, signed_in: bool) -> Row:
         "days_left": progress.days_left if left >= dt.timedelta(days=1) else 0,
         "told": told_rows(progress.blockers, links=signed_in),
         "kept": [
-            {"label": line.label, "reason": line.reason, "until": line.until}
-            for line in progress.lines
-            if line.is_kept
+            {"label": line.label, "reason": line.reason, "until": line.until} for line in progress.lines if line.is_kept
         ],
     }
 

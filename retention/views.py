@@ -71,9 +71,7 @@ def find(request: HttpRequest) -> HttpResponse:
             if asked is not None:
                 following.remember(request, asked)
                 return _to_status(asked)
-            form.add_error(
-                None, _("This reference and this code do not match. Check both in the mail and try again.")
-            )
+            form.add_error(None, _("This reference and this code do not match. Check both in the mail and try again."))
     return render(request, "retention/delete_find.html", {"form": form})
 
 

@@ -51,9 +51,7 @@ def test_a_right_pair_opens_the_status_to_read_only(closed):
 @pytest.mark.parametrize("typed", ["{0}", " {0} ", "{1}", "{2}"])
 def test_reference_and_code_may_be_typed_loosely(closed, typed):
     reference, code = closed.request.reference, closed.code
-    loose = [
-        typed.format(value, value.lower(), value.replace("-", " ")) for value in (reference, code)
-    ]
+    loose = [typed.format(value, value.lower(), value.replace("-", " ")) for value in (reference, code)]
 
     assert find_in(Client(), *loose).status_code == 302
 

@@ -53,9 +53,7 @@ def test_a_plain_date_stays_the_same_day_everywhere():
         assert portal_tags.day(date(2033, 12, 31)) == '<time datetime="2033-12-31">31 December 2033</time>'
 
 
-@pytest.mark.parametrize(
-    "show", [portal_tags.moment, portal_tags.moment_text, portal_tags.day, portal_tags.day_text]
-)
+@pytest.mark.parametrize("show", [portal_tags.moment, portal_tags.moment_text, portal_tags.day, portal_tags.day_text])
 def test_no_time_is_written_as_nothing(show):
     assert show(None) == ""
 
@@ -86,17 +84,12 @@ def test_the_zone_in_use_is_named_with_its_abbreviation():
 def test_the_navigation_marks_the_part_that_is_open(shown, mark):
     context = {"request": RequestFactory().get(shown)}
 
-    assert (
-        portal_tags.nav_item(context, "bills", "Invoices")
-        == f'<li><a href="/invoices/"{mark}>Invoices</a></li>'
-    )
+    assert portal_tags.nav_item(context, "bills", "Invoices") == f'<li><a href="/invoices/"{mark}>Invoices</a></li>'
 
 
 @pytest.mark.urls(__name__)
 def test_the_start_page_is_not_marked_on_every_page():
-    assert "aria-current" not in portal_tags.nav_item(
-        {"request": RequestFactory().get("/invoices/")}, "start", "Start"
-    )
+    assert "aria-current" not in portal_tags.nav_item({"request": RequestFactory().get("/invoices/")}, "start", "Start")
 
 
 @pytest.mark.urls(__name__)

@@ -52,11 +52,7 @@ def strings(text: str) -> list[str]:
 def first_words(text: str) -> list[str]:
     """Return the first word of each form of each label of a button, or of a link that looks like one."""
     labels = [one or other for one, other in BUTTONS.findall(text)]
-    return [
-        (string.split() or [""])[0]
-        for label in labels
-        for string in (strings(label) or [ELEMENTS.sub("", label)])
-    ]
+    return [(string.split() or [""])[0] for label in labels for string in (strings(label) or [ELEMENTS.sub("", label)])]
 
 
 def untranslatable(text: str) -> list[str]:
@@ -70,9 +66,7 @@ def untranslatable(text: str) -> list[str]:
 
 def long_sentences(text: str) -> list[str]:
     """Return sentences of more than twenty words, but for the constant one, which is fixed elsewhere."""
-    sentences = [
-        part for string in strings(text) if string != LAW for part in re.split(r"(?<=[.:;?!])\s", string)
-    ]
+    sentences = [part for string in strings(text) if string != LAW for part in re.split(r"(?<=[.:;?!])\s", string)]
     return [sentence for sentence in sentences if len(sentence.split()) > LONGEST_SENTENCE]
 
 
@@ -117,9 +111,7 @@ def test_the_checks_catch_what_they_are_for():
     assert long_sentences('{% translate "' + "word " * 21 + '" %}') != []
 
 
-@pytest.mark.parametrize(
-    "shown", ["delete_start", "delete_check", "delete_status", "delete_cancel", "closed"]
-)
+@pytest.mark.parametrize("shown", ["delete_start", "delete_check", "delete_status", "delete_cancel", "closed"])
 def test_the_constant_sentence_stands_for_everyone(shown):
     text = source(TEMPLATES / "retention" / f"{shown}.html")
 
@@ -168,9 +160,7 @@ def missing_parts(text: str) -> list[str]:
         "reference": SAMPLE["reference"] in body,
         "when, with its place": "22 December 2026, 12:00 (Chicago)" in body,
         "what you can do now": "https://portal.example.com/" in body,
-        "what happens next": re.search(
-            r"\b([Ff]rom|[Bb]y|at least every|need do nothing|now or later)\b", body
-        ),
+        "what happens next": re.search(r"\b([Ff]rom|[Bb]y|at least every|need do nothing|now or later)\b", body),
         "if this was not you": "If this was not you" in body,
         "a person to write to": SAMPLE["contact_email"] in body,
         "at most 120 words": len(text.split()) <= 120,

@@ -10,322 +10,673 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=60)),
-                ('digest', models.BinaryField(max_length=32, unique=True)),
-                ('scopes', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=60)),
+                ("digest", models.BinaryField(max_length=32, unique=True)),
+                ("scopes", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'permissions': [('make_token', 'Can make an API token'), ('revoke_token', 'Can revoke an API token')],
+                "permissions": [("make_token", "Can make an API token"), ("revoke_token", "Can revoke an API token")],
             },
         ),
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('number', models.CharField(default=accounts.keys.identifiers.account_number, editable=False, max_length=12, unique=True)),
-                ('state', models.CharField(choices=[('active', 'active'), ('closed', 'closed'), ('erased', 'erased')], default='active', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('erased_at', models.DateTimeField(null=True)),
-                ('hold_epoch', models.BigIntegerField(default=0)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "number",
+                    models.CharField(
+                        default=accounts.keys.identifiers.account_number, editable=False, max_length=12, unique=True
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("active", "active"), ("closed", "closed"), ("erased", "erased")],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("erased_at", models.DateTimeField(null=True)),
+                ("hold_epoch", models.BigIntegerField(default=0)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'closed')), fields=['due_at'], name='account_closed_by_due')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['active', 'closed', 'erased'])), name='account_state_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('due_at', None), ('erased_at', None), ('state', 'active')), models.Q(('closed_at__isnull', False), ('due_at__isnull', False), ('erased_at', None), ('state', 'closed')), models.Q(('closed_at__isnull', False), ('due_at__isnull', False), ('erased_at__isnull', False), ('state', 'erased')), _connector='OR'), name='account_state_has_its_times')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "closed")), fields=["due_at"], name="account_closed_by_due"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["active", "closed", "erased"])), name="account_state_is_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at", None), ("due_at", None), ("erased_at", None), ("state", "active")),
+                            models.Q(
+                                ("closed_at__isnull", False),
+                                ("due_at__isnull", False),
+                                ("erased_at", None),
+                                ("state", "closed"),
+                            ),
+                            models.Q(
+                                ("closed_at__isnull", False),
+                                ("due_at__isnull", False),
+                                ("erased_at__isnull", False),
+                                ("state", "erased"),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="account_state_has_its_times",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('handle', models.CharField(default=accounts.models.people._handle, editable=False, max_length=40, unique=True)),
-                ('is_owner', models.BooleanField(default=False)),
-                ('is_staff', models.BooleanField(default=False)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField()),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
-                ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='users', to='accounts.account')),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "handle",
+                    models.CharField(
+                        default=accounts.models.people._handle, editable=False, max_length=40, unique=True
+                    ),
+                ),
+                ("is_owner", models.BooleanField(default=False)),
+                ("is_staff", models.BooleanField(default=False)),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="users",
+                        to="accounts.account",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('role', models.CharField(choices=[('owner', 'owner'), ('billing', 'billing'), ('technical', 'technical'), ('abuse', 'abuse')], default='owner', max_length=10)),
-                ('name', accounts.safeguards.fields.SealedText(max_length=200)),
-                ('company', accounts.safeguards.fields.SealedText(blank=True, max_length=200, null=True)),
-                ('email', accounts.safeguards.fields.SealedText(max_length=254)),
-                ('phone', accounts.safeguards.fields.SealedText(blank=True, max_length=20, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("owner", "owner"),
+                            ("billing", "billing"),
+                            ("technical", "technical"),
+                            ("abuse", "abuse"),
+                        ],
+                        default="owner",
+                        max_length=10,
+                    ),
+                ),
+                ("name", accounts.safeguards.fields.SealedText(max_length=200)),
+                ("company", accounts.safeguards.fields.SealedText(blank=True, max_length=200, null=True)),
+                ("email", accounts.safeguards.fields.SealedText(max_length=254)),
+                ("phone", accounts.safeguards.fields.SealedText(blank=True, max_length=20, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Address',
+            name="Address",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('billing', 'billing'), ('postal', 'postal')], default='billing', max_length=10)),
-                ('street', accounts.safeguards.fields.SealedText(max_length=300)),
-                ('city', accounts.safeguards.fields.SealedText(max_length=120)),
-                ('region', accounts.safeguards.fields.SealedText(blank=True, max_length=120, null=True)),
-                ('postcode', accounts.safeguards.fields.SealedText(blank=True, max_length=20, null=True)),
-                ('country', accounts.safeguards.fields.SealedText(max_length=2)),
-                ('created_at', models.DateTimeField()),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='addresses', to='accounts.contact')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("billing", "billing"), ("postal", "postal")], default="billing", max_length=10
+                    ),
+                ),
+                ("street", accounts.safeguards.fields.SealedText(max_length=300)),
+                ("city", accounts.safeguards.fields.SealedText(max_length=120)),
+                ("region", accounts.safeguards.fields.SealedText(blank=True, max_length=120, null=True)),
+                ("postcode", accounts.safeguards.fields.SealedText(blank=True, max_length=20, null=True)),
+                ("country", accounts.safeguards.fields.SealedText(max_length=2)),
+                ("created_at", models.DateTimeField()),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="addresses", to="accounts.contact"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Correspondence',
+            name="Correspondence",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('event', models.CharField(max_length=120)),
-                ('subject', accounts.safeguards.fields.SealedText(max_length=200)),
-                ('body', accounts.safeguards.fields.SealedText(max_length=20000)),
-                ('created_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("event", models.CharField(max_length=120)),
+                ("subject", accounts.safeguards.fields.SealedText(max_length=200)),
+                ("body", accounts.safeguards.fields.SealedText(max_length=20000)),
+                ("created_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Invoice',
+            name="Invoice",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('number', models.CharField(max_length=20, unique=True)),
-                ('state', models.CharField(choices=[('issued', 'issued'), ('paid', 'paid'), ('void', 'void')], default='issued', max_length=10)),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('total_cents', models.BigIntegerField()),
-                ('billed_to', accounts.safeguards.fields.SealedJSON()),
-                ('issued_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField()),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.CharField(max_length=20, unique=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("issued", "issued"), ("paid", "paid"), ("void", "void")],
+                        default="issued",
+                        max_length=10,
+                    ),
+                ),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                ("total_cents", models.BigIntegerField()),
+                ("billed_to", accounts.safeguards.fields.SealedJSON()),
+                ("issued_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField()),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'permissions': [('void_invoice', 'Can void an invoice')],
+                "permissions": [("void_invoice", "Can void an invoice")],
             },
         ),
         migrations.CreateModel(
-            name='InvoiceLine',
+            name="InvoiceLine",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('service', models.UUIDField(blank=True, null=True)),
-                ('text', accounts.safeguards.fields.SealedText(max_length=300)),
-                ('quantity', models.PositiveIntegerField(default=1)),
-                ('unit_cents', models.BigIntegerField()),
-                ('created_at', models.DateTimeField()),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='accounts.invoice')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("service", models.UUIDField(blank=True, null=True)),
+                ("text", accounts.safeguards.fields.SealedText(max_length=300)),
+                ("quantity", models.PositiveIntegerField(default=1)),
+                ("unit_cents", models.BigIntegerField()),
+                ("created_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="accounts.invoice"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('amount_cents', models.BigIntegerField()),
-                ('method', accounts.safeguards.fields.SealedText(max_length=60)),
-                ('reference', accounts.safeguards.fields.SealedText(blank=True, max_length=120, null=True)),
-                ('paid_at', models.DateTimeField()),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='accounts.invoice')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("amount_cents", models.BigIntegerField()),
+                ("method", accounts.safeguards.fields.SealedText(max_length=60)),
+                ("reference", accounts.safeguards.fields.SealedText(blank=True, max_length=120, null=True)),
+                ("paid_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="payments", to="accounts.invoice"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PaymentMethod',
+            name="PaymentMethod",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('provider', models.CharField(max_length=20)),
-                ('token', accounts.safeguards.fields.SealedText(max_length=120)),
-                ('brand', accounts.safeguards.fields.SealedText(max_length=30)),
-                ('last_four', accounts.safeguards.fields.SealedText(max_length=4)),
-                ('expiry', accounts.safeguards.fields.SealedText(blank=True, max_length=7, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("provider", models.CharField(max_length=20)),
+                ("token", accounts.safeguards.fields.SealedText(max_length=120)),
+                ("brand", accounts.safeguards.fields.SealedText(max_length=30)),
+                ("last_four", accounts.safeguards.fields.SealedText(max_length=4)),
+                ("expiry", accounts.safeguards.fields.SealedText(blank=True, max_length=7, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Person',
+            name="Person",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', accounts.safeguards.fields.SealedText(max_length=200)),
-                ('username', accounts.safeguards.fields.SealedText(blank=True, max_length=60, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
-                ('user', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='person', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", accounts.safeguards.fields.SealedText(max_length=200)),
+                ("username", accounts.safeguards.fields.SealedText(blank=True, max_length=60, null=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="person",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Service',
+            name="Service",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', accounts.safeguards.fields.SealedText(max_length=253)),
-                ('plan', models.CharField(max_length=40)),
-                ('monthly_cents', models.BigIntegerField(default=0)),
-                ('started_at', models.DateTimeField()),
-                ('term_ends_at', models.DateTimeField(blank=True, null=True)),
-                ('term_waived_at', models.DateTimeField(blank=True, null=True)),
-                ('paid_until', models.DateTimeField(blank=True, null=True)),
-                ('stops_at', models.DateTimeField(blank=True, null=True)),
-                ('closing_stops_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", accounts.safeguards.fields.SealedText(max_length=253)),
+                ("plan", models.CharField(max_length=40)),
+                ("monthly_cents", models.BigIntegerField(default=0)),
+                ("started_at", models.DateTimeField()),
+                ("term_ends_at", models.DateTimeField(blank=True, null=True)),
+                ("term_waived_at", models.DateTimeField(blank=True, null=True)),
+                ("paid_until", models.DateTimeField(blank=True, null=True)),
+                ("stops_at", models.DateTimeField(blank=True, null=True)),
+                ("closing_stops_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'permissions': [('waive_term', 'Can waive a minimum term')],
+                "permissions": [("waive_term", "Can waive a minimum term")],
             },
         ),
         migrations.CreateModel(
-            name='Session',
+            name="Session",
             fields=[
-                ('session_key', models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name='session key')),
-                ('session_data', models.TextField(verbose_name='session data')),
-                ('expire_date', models.DateTimeField(db_index=True, verbose_name='expire date')),
-                ('user', models.UUIDField(db_index=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "session_key",
+                    models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name="session key"),
+                ),
+                ("session_data", models.TextField(verbose_name="session data")),
+                ("expire_date", models.DateTimeField(db_index=True, verbose_name="expire date")),
+                ("user", models.UUIDField(db_index=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'session',
-                'verbose_name_plural': 'sessions',
-                'abstract': False,
+                "verbose_name": "session",
+                "verbose_name_plural": "sessions",
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='SignInIdentifier',
+            name="SignInIdentifier",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('email', 'e-mail'), ('username', 'user name'), ('number', 'account number')], max_length=10)),
-                ('digest', models.BinaryField(max_length=32)),
-                ('value', accounts.safeguards.fields.SealedText(max_length=254)),
-                ('signs_in', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField()),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='identifiers', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("email", "e-mail"), ("username", "user name"), ("number", "account number")],
+                        max_length=10,
+                    ),
+                ),
+                ("digest", models.BinaryField(max_length=32)),
+                ("value", accounts.safeguards.fields.SealedText(max_length=254)),
+                ("signs_in", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="identifiers",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Ticket',
+            name="Ticket",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('reference', models.CharField(default=accounts.models.support._reference, max_length=20, unique=True)),
-                ('kind', models.CharField(choices=[('support', 'support'), ('deletion', 'deletion')], default='support', max_length=10)),
-                ('state', models.CharField(choices=[('waiting', 'waiting for us'), ('answered', 'answered'), ('closed', 'closed')], default='waiting', max_length=10)),
-                ('subject', accounts.safeguards.fields.SealedText(max_length=200)),
-                ('created_at', models.DateTimeField()),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("reference", models.CharField(default=accounts.models.support._reference, max_length=20, unique=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("support", "support"), ("deletion", "deletion")], default="support", max_length=10
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "waiting for us"), ("answered", "answered"), ("closed", "closed")],
+                        default="waiting",
+                        max_length=10,
+                    ),
+                ),
+                ("subject", accounts.safeguards.fields.SealedText(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'permissions': [('reply_ticket', 'Can answer a ticket')],
+                "permissions": [("reply_ticket", "Can answer a ticket")],
             },
         ),
         migrations.CreateModel(
-            name='TicketMessage',
+            name="TicketMessage",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('author', models.UUIDField(null=True)),
-                ('is_from_staff', models.BooleanField(default=False)),
-                ('body', accounts.safeguards.fields.SealedText(max_length=10000)),
-                ('created_at', models.DateTimeField()),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
-                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='accounts.ticket')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("author", models.UUIDField(null=True)),
+                ("is_from_staff", models.BooleanField(default=False)),
+                ("body", accounts.safeguards.fields.SealedText(max_length=10000)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+                (
+                    "ticket",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="messages", to="accounts.ticket"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='AccessEvent',
+            name="AccessEvent",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('sign_in', 'signed in'), ('refused', 'sign-in refused'), ('sign_out', 'signed out'), ('password', 'password changed')], max_length=10)),
-                ('user', models.UUIDField(null=True)),
-                ('ip', accounts.safeguards.fields.SealedText(max_length=45, null=True)),
-                ('browser', accounts.safeguards.fields.SealedText(max_length=400, null=True)),
-                ('at', models.DateTimeField()),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("sign_in", "signed in"),
+                            ("refused", "sign-in refused"),
+                            ("sign_out", "signed out"),
+                            ("password", "password changed"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("user", models.UUIDField(null=True)),
+                ("ip", accounts.safeguards.fields.SealedText(max_length=45, null=True)),
+                ("browser", accounts.safeguards.fields.SealedText(max_length=400, null=True)),
+                ("at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['account', 'at'], name='access_by_account_time')],
+                "indexes": [models.Index(fields=["account", "at"], name="access_by_account_time")],
             },
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('account', None), ('is_owner', False), ('is_staff', True)), models.Q(('account__isnull', False), ('is_staff', False)), _connector='OR'), name='user_is_of_one_account_or_staff'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("account", None), ("is_owner", False), ("is_staff", True)),
+                    models.Q(("account__isnull", False), ("is_staff", False)),
+                    _connector="OR",
+                ),
+                name="user_is_of_one_account_or_staff",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('is_superuser', False)), name='user_is_never_superuser'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("is_superuser", False)), name="user_is_never_superuser"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('password__startswith', 'argon2'), ('password__startswith', '!'), _connector='OR'), name='user_password_is_argon2_or_unusable'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("password__startswith", "argon2"), ("password__startswith", "!"), _connector="OR"),
+                name="user_password_is_argon2_or_unusable",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contact',
-            constraint=models.UniqueConstraint(condition=models.Q(('removed_at', None), ('role', 'owner')), fields=('account',), name='contact_one_owner_per_account'),
+            model_name="contact",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("removed_at", None), ("role", "owner")),
+                fields=("account",),
+                name="contact_one_owner_per_account",
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(condition=models.Q(('state', 'issued')), fields=['account'], name='invoice_unpaid'),
+            model_name="invoice",
+            index=models.Index(condition=models.Q(("state", "issued")), fields=["account"], name="invoice_unpaid"),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['issued', 'paid', 'void'])), name='invoice_state_is_known'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["issued", "paid", "void"])), name="invoice_state_is_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('total_cents__gte', 0)), name='invoice_total_is_not_negative'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("total_cents__gte", 0)), name="invoice_total_is_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('settled_at', None), ('state', 'issued')), models.Q(models.Q(('state', 'issued'), _negated=True), ('settled_at__isnull', False)), _connector='OR'), name='invoice_settled_has_its_time'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("settled_at", None), ("state", "issued")),
+                    models.Q(models.Q(("state", "issued"), _negated=True), ("settled_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="invoice_settled_has_its_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_cents__gt', 0)), name='payment_is_positive'),
+            model_name="payment",
+            constraint=models.CheckConstraint(condition=models.Q(("amount_cents__gt", 0)), name="payment_is_positive"),
         ),
         migrations.AddIndex(
-            model_name='service',
-            index=models.Index(fields=['account', 'term_ends_at'], name='service_by_term'),
+            model_name="service",
+            index=models.Index(fields=["account", "term_ends_at"], name="service_by_term"),
         ),
         migrations.AddConstraint(
-            model_name='signinidentifier',
-            constraint=models.UniqueConstraint(condition=models.Q(('signs_in', True)), fields=('kind', 'digest'), name='sign_in_identifier_is_unique_while_it_signs_in'),
+            model_name="signinidentifier",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("signs_in", True)),
+                fields=("kind", "digest"),
+                name="sign_in_identifier_is_unique_while_it_signs_in",
+            ),
         ),
     ]

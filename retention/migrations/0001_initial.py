@@ -9,215 +9,524 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ToldHold',
+            name="ToldHold",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('legal', 'legal hold'), ('preservation', 'preservation request'), ('provisional', 'provisional hold'), ('dispute', 'payment dispute'), ('agreement', 'unsatisfied agreement'), ('operations', 'staff pause')], max_length=12)),
-                ('categories', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), size=None)),
-                ('cause', models.UUIDField(null=True)),
-                ('told_at', models.DateTimeField()),
-                ('review_by', models.DateTimeField(null=True)),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("legal", "legal hold"),
+                            ("preservation", "preservation request"),
+                            ("provisional", "provisional hold"),
+                            ("dispute", "payment dispute"),
+                            ("agreement", "unsatisfied agreement"),
+                            ("operations", "staff pause"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "categories",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), size=None),
+                ),
+                ("cause", models.UUIDField(null=True)),
+                ("told_at", models.DateTimeField()),
+                ("review_by", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'retention_told_hold',
-                'managed': False,
+                "db_table": "retention_told_hold",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Limit',
+            name="Limit",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('seconds', models.BigIntegerField()),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("seconds", models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('legal', 'legal hold'), ('preservation', 'preservation request'), ('provisional', 'provisional hold'), ('dispute', 'payment dispute'), ('agreement', 'unsatisfied agreement'), ('operations', 'staff pause')], max_length=12)),
-                ('categories', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), blank=True, default=list, size=None)),
-                ('period_from', models.DateTimeField(blank=True, null=True)),
-                ('period_to', models.DateTimeField(blank=True, null=True)),
-                ('matter', accounts.safeguards.fields.SealedText(blank=True, max_length=500, null=True)),
-                ('cause', models.UUIDField(blank=True, null=True)),
-                ('placed_by', models.CharField(max_length=60)),
-                ('placed_at', models.DateTimeField()),
-                ('told_at', models.DateTimeField(blank=True, null=True)),
-                ('told_by', models.CharField(blank=True, max_length=60)),
-                ('told_how', models.CharField(blank=True, max_length=20)),
-                ('review_by', models.DateTimeField(blank=True, null=True)),
-                ('ends_at', models.DateTimeField(blank=True, null=True)),
-                ('released_at', models.DateTimeField(blank=True, null=True)),
-                ('released_by', models.CharField(blank=True, max_length=60)),
-                ('covers_until', models.DateTimeField(editable=False, null=True)),
-                ('already_gone', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), default=list, editable=False, size=None)),
-                ('partly_gone', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), default=list, editable=False, size=None)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("legal", "legal hold"),
+                            ("preservation", "preservation request"),
+                            ("provisional", "provisional hold"),
+                            ("dispute", "payment dispute"),
+                            ("agreement", "unsatisfied agreement"),
+                            ("operations", "staff pause"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "categories",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=32), blank=True, default=list, size=None
+                    ),
+                ),
+                ("period_from", models.DateTimeField(blank=True, null=True)),
+                ("period_to", models.DateTimeField(blank=True, null=True)),
+                ("matter", accounts.safeguards.fields.SealedText(blank=True, max_length=500, null=True)),
+                ("cause", models.UUIDField(blank=True, null=True)),
+                ("placed_by", models.CharField(max_length=60)),
+                ("placed_at", models.DateTimeField()),
+                ("told_at", models.DateTimeField(blank=True, null=True)),
+                ("told_by", models.CharField(blank=True, max_length=60)),
+                ("told_how", models.CharField(blank=True, max_length=20)),
+                ("review_by", models.DateTimeField(blank=True, null=True)),
+                ("ends_at", models.DateTimeField(blank=True, null=True)),
+                ("released_at", models.DateTimeField(blank=True, null=True)),
+                ("released_by", models.CharField(blank=True, max_length=60)),
+                ("covers_until", models.DateTimeField(editable=False, null=True)),
+                (
+                    "already_gone",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=32), default=list, editable=False, size=None
+                    ),
+                ),
+                (
+                    "partly_gone",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=32), default=list, editable=False, size=None
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="holds", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'permissions': [('place_hold', 'Can place a hold'), ('request_hold_release', 'Can ask for the release of a hold'), ('approve_hold_release', 'Can approve the release of a hold'), ('tell_hold', 'Can record that the customer was told of a hold'), ('view_sealed_hold', 'Can see holds the customer was not told of')],
+                "permissions": [
+                    ("place_hold", "Can place a hold"),
+                    ("request_hold_release", "Can ask for the release of a hold"),
+                    ("approve_hold_release", "Can approve the release of a hold"),
+                    ("tell_hold", "Can record that the customer was told of a hold"),
+                    ("view_sealed_hold", "Can see holds the customer was not told of"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HoldRelease',
+            name="HoldRelease",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('requested_by', models.UUIDField()),
-                ('requested_at', models.DateTimeField()),
-                ('reason', accounts.safeguards.fields.SealedText(max_length=1000)),
-                ('approved_by', models.UUIDField(null=True)),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('hold', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='releases', to='retention.hold')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("requested_by", models.UUIDField()),
+                ("requested_at", models.DateTimeField()),
+                ("reason", accounts.safeguards.fields.SealedText(max_length=1000)),
+                ("approved_by", models.UUIDField(null=True)),
+                ("approved_at", models.DateTimeField(null=True)),
+                (
+                    "hold",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="releases", to="retention.hold"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='KeptVersion',
+            name="KeptVersion",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('category', models.CharField(max_length=32)),
-                ('table_name', models.CharField(max_length=63)),
-                ('row', models.JSONField()),
-                ('kept_at', models.DateTimeField()),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.account')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("category", models.CharField(max_length=32)),
+                ("table_name", models.CharField(max_length=63)),
+                ("row", models.JSONField()),
+                ("kept_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PurgeSwitch',
+            name="PurgeSwitch",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('category', models.CharField(blank=True, max_length=32)),
-                ('is_stopped', models.BooleanField()),
-                ('set_by', models.CharField(max_length=60)),
-                ('set_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("category", models.CharField(blank=True, max_length=32)),
+                ("is_stopped", models.BooleanField()),
+                ("set_by", models.CharField(max_length=60)),
+                ("set_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'purge switches',
-                'permissions': [('stop_purge', 'Can stop and start the purge')],
-                'indexes': [models.Index(fields=['category', '-set_at'], name='purge_switch_newest')],
+                "verbose_name_plural": "purge switches",
+                "permissions": [("stop_purge", "Can stop and start the purge")],
+                "indexes": [models.Index(fields=["category", "-set_at"], name="purge_switch_newest")],
             },
         ),
         migrations.CreateModel(
-            name='DeletionRequest',
+            name="DeletionRequest",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('reference', models.CharField(default=retention.models.requests._reference, max_length=20, unique=True)),
-                ('user', models.UUIDField()),
-                ('ticket', models.UUIDField()),
-                ('submission', models.UUIDField(unique=True)),
-                ('code_digest', models.BinaryField(max_length=32)),
-                ('requested_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField()),
-                ('counts', models.JSONField(default=dict)),
-                ('cancelled_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deletion_requests', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "reference",
+                    models.CharField(default=retention.models.requests._reference, max_length=20, unique=True),
+                ),
+                ("user", models.UUIDField()),
+                ("ticket", models.UUIDField()),
+                ("submission", models.UUIDField(unique=True)),
+                ("code_digest", models.BinaryField(max_length=32)),
+                ("requested_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField()),
+                ("counts", models.JSONField(default=dict)),
+                ("cancelled_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deletion_requests",
+                        to="accounts.account",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('cancelled_at', None), ('finished_at', None)), fields=('account',), name='deletion_request_one_open_per_account'), models.CheckConstraint(condition=models.Q(('cancelled_at', None), ('finished_at', None), _connector='OR'), name='deletion_request_ends_one_way')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("cancelled_at", None), ("finished_at", None)),
+                        fields=("account",),
+                        name="deletion_request_one_open_per_account",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("cancelled_at", None), ("finished_at", None), _connector="OR"),
+                        name="deletion_request_ends_one_way",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Dispute',
+            name="Dispute",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('processor', models.CharField(max_length=20)),
-                ('reference', accounts.safeguards.fields.SealedText(max_length=120)),
-                ('reference_digest', models.BinaryField(max_length=32)),
-                ('amount_cents', models.BigIntegerField()),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('reason', models.CharField(choices=[('fraudulent', 'fraudulent'), ('duplicate', 'duplicate'), ('product_not_received', 'product not received'), ('product_unacceptable', 'product unacceptable'), ('subscription_canceled', 'subscription cancelled'), ('general', 'general')], default='general', max_length=30)),
-                ('state', models.CharField(choices=[('open', 'open'), ('won', 'won'), ('lost', 'lost'), ('withdrawn', 'withdrawn')], default='open', max_length=10)),
-                ('opened_at', models.DateTimeField()),
-                ('opened_by', models.CharField(max_length=60)),
-                ('evidence_due_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_by', models.CharField(blank=True, max_length=60)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='disputes', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("processor", models.CharField(max_length=20)),
+                ("reference", accounts.safeguards.fields.SealedText(max_length=120)),
+                ("reference_digest", models.BinaryField(max_length=32)),
+                ("amount_cents", models.BigIntegerField()),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("fraudulent", "fraudulent"),
+                            ("duplicate", "duplicate"),
+                            ("product_not_received", "product not received"),
+                            ("product_unacceptable", "product unacceptable"),
+                            ("subscription_canceled", "subscription cancelled"),
+                            ("general", "general"),
+                        ],
+                        default="general",
+                        max_length=30,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "open"), ("won", "won"), ("lost", "lost"), ("withdrawn", "withdrawn")],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("opened_at", models.DateTimeField()),
+                ("opened_by", models.CharField(max_length=60)),
+                ("evidence_due_at", models.DateTimeField(blank=True, null=True)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("closed_by", models.CharField(blank=True, max_length=60)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="disputes", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'permissions': [('open_dispute', 'Can open a payment dispute'), ('close_dispute', 'Can close a payment dispute')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['open', 'won', 'lost', 'withdrawn'])), name='dispute_state_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('closed_by', ''), ('state', 'open')), models.Q(models.Q(('state', 'open'), _negated=True), ('closed_at__isnull', False), models.Q(('closed_by', ''), _negated=True)), _connector='OR'), name='dispute_closed_has_time_and_person'), models.CheckConstraint(condition=models.Q(('amount_cents__gt', 0)), name='dispute_amount_is_positive'), models.UniqueConstraint(fields=('processor', 'reference_digest'), name='dispute_once_per_processor_reference')],
+                "permissions": [
+                    ("open_dispute", "Can open a payment dispute"),
+                    ("close_dispute", "Can close a payment dispute"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "won", "lost", "withdrawn"])),
+                        name="dispute_state_is_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at", None), ("closed_by", ""), ("state", "open")),
+                            models.Q(
+                                models.Q(("state", "open"), _negated=True),
+                                ("closed_at__isnull", False),
+                                models.Q(("closed_by", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="dispute_closed_has_time_and_person",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("amount_cents__gt", 0)), name="dispute_amount_is_positive"
+                    ),
+                    models.UniqueConstraint(
+                        fields=("processor", "reference_digest"), name="dispute_once_per_processor_reference"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Erasure',
+            name="Erasure",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('category', models.CharField(choices=[('identity', 'Name and account'), ('contact', 'Contact details'), ('credentials', 'Sign-in'), ('billing', 'Payment methods'), ('invoices', 'Invoices and payments'), ('services', 'Services'), ('network', 'IP addresses of services'), ('orders', 'Orders'), ('access', 'Sign-in history'), ('analytics', 'Page visits'), ('support', 'Support tickets'), ('correspondence', 'Mails we sent'), ('consent', 'Consents'), ('notices', 'Abuse notices'), ('business', 'Business information'), ('confidential', 'Confidential information'), ('legal', 'Legal records')], max_length=32)),
-                ('state', models.CharField(choices=[('due', 'due'), ('gone', 'rows deleted'), ('verified', 'verified'), ('cancelled', 'cancelled')], default='due', max_length=10)),
-                ('due_at', models.DateTimeField()),
-                ('kept_for', models.CharField(blank=True, max_length=30)),
-                ('rows_gone_at', models.DateTimeField(null=True)),
-                ('unreachable_at', models.DateTimeField(null=True)),
-                ('verified_at', models.DateTimeField(null=True)),
-                ('counts', models.JSONField(default=dict)),
-                ('gone_xid', models.BigIntegerField(null=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('retry_at', models.DateTimeField(null=True)),
-                ('last_error', models.CharField(blank=True, max_length=80)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='erasures', to='accounts.account')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "category",
+                    models.CharField(
+                        choices=[
+                            ("identity", "Name and account"),
+                            ("contact", "Contact details"),
+                            ("credentials", "Sign-in"),
+                            ("billing", "Payment methods"),
+                            ("invoices", "Invoices and payments"),
+                            ("services", "Services"),
+                            ("network", "IP addresses of services"),
+                            ("orders", "Orders"),
+                            ("access", "Sign-in history"),
+                            ("analytics", "Page visits"),
+                            ("support", "Support tickets"),
+                            ("correspondence", "Mails we sent"),
+                            ("consent", "Consents"),
+                            ("notices", "Abuse notices"),
+                            ("business", "Business information"),
+                            ("confidential", "Confidential information"),
+                            ("legal", "Legal records"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("due", "due"),
+                            ("gone", "rows deleted"),
+                            ("verified", "verified"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="due",
+                        max_length=10,
+                    ),
+                ),
+                ("due_at", models.DateTimeField()),
+                ("kept_for", models.CharField(blank=True, max_length=30)),
+                ("rows_gone_at", models.DateTimeField(null=True)),
+                ("unreachable_at", models.DateTimeField(null=True)),
+                ("verified_at", models.DateTimeField(null=True)),
+                ("counts", models.JSONField(default=dict)),
+                ("gone_xid", models.BigIntegerField(null=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("retry_at", models.DateTimeField(null=True)),
+                ("last_error", models.CharField(blank=True, max_length=80)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="erasures", to="accounts.account"
+                    ),
+                ),
             ],
             options={
-                'permissions': [('preview_purge', 'Can preview what a purge would erase'), ('pause_erasure', 'Can pause an erasure for a named time'), ('retry_erasure', 'Can retry a failing erasure')],
-                'indexes': [models.Index(condition=models.Q(('state', 'due')), fields=['due_at'], name='erasure_due'), models.Index(condition=models.Q(('state', 'gone')), fields=['rows_gone_at'], name='erasure_gone')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['due', 'gone', 'verified', 'cancelled'])), name='erasure_state_is_known'), models.CheckConstraint(condition=models.Q(('state__in', ['due', 'cancelled']), models.Q(('gone_xid__isnull', False), ('rows_gone_at__isnull', False)), _connector='OR'), name='erasure_gone_has_its_time'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'verified'), _negated=True), models.Q(('unreachable_at__isnull', False), ('verified_at__gte', models.F('rows_gone_at'))), _connector='OR'), name='erasure_verified_is_gone_and_unreachable'), models.UniqueConstraint(condition=models.Q(('state', 'cancelled'), _negated=True), fields=('account', 'category'), name='erasure_once_per_account_category')],
+                "permissions": [
+                    ("preview_purge", "Can preview what a purge would erase"),
+                    ("pause_erasure", "Can pause an erasure for a named time"),
+                    ("retry_erasure", "Can retry a failing erasure"),
+                ],
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "due")), fields=["due_at"], name="erasure_due"),
+                    models.Index(condition=models.Q(("state", "gone")), fields=["rows_gone_at"], name="erasure_gone"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["due", "gone", "verified", "cancelled"])),
+                        name="erasure_state_is_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["due", "cancelled"]),
+                            models.Q(("gone_xid__isnull", False), ("rows_gone_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="erasure_gone_has_its_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "verified"), _negated=True),
+                            models.Q(("unreachable_at__isnull", False), ("verified_at__gte", models.F("rows_gone_at"))),
+                            _connector="OR",
+                        ),
+                        name="erasure_verified_is_gone_and_unreachable",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "cancelled"), _negated=True),
+                        fields=("account", "category"),
+                        name="erasure_once_per_account_category",
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='hold',
-            index=models.Index(fields=['account', 'covers_until'], name='hold_by_account'),
+            model_name="hold",
+            index=models.Index(fields=["account", "covers_until"], name="hold_by_account"),
         ),
         migrations.AddIndex(
-            model_name='hold',
-            index=models.Index(condition=models.Q(('released_at', None)), fields=['ends_at'], name='hold_by_end'),
+            model_name="hold",
+            index=models.Index(condition=models.Q(("released_at", None)), fields=["ends_at"], name="hold_by_end"),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(('categories__contained_by', ['identity', 'contact', 'billing', 'invoices', 'services', 'network', 'orders', 'access', 'analytics', 'support', 'correspondence', 'consent', 'notices', 'business', 'confidential', 'legal'])), name='hold_categories_are_known'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "categories__contained_by",
+                        [
+                            "identity",
+                            "contact",
+                            "billing",
+                            "invoices",
+                            "services",
+                            "network",
+                            "orders",
+                            "access",
+                            "analytics",
+                            "support",
+                            "correspondence",
+                            "consent",
+                            "notices",
+                            "business",
+                            "confidential",
+                            "legal",
+                        ],
+                    )
+                ),
+                name="hold_categories_are_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('told_at', None), ('told_by', '')), models.Q(('told_at__isnull', False), models.Q(('told_by', ''), _negated=True)), _connector='OR'), name='hold_told_has_time_and_person'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("told_at", None), ("told_by", "")),
+                    models.Q(("told_at__isnull", False), models.Q(("told_by", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="hold_told_has_time_and_person",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(('period_from', None), ('period_to', None), ('period_to__gt', models.F('period_from')), _connector='OR'), name='hold_period_is_forward'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("period_from", None),
+                    ("period_to", None),
+                    ("period_to__gt", models.F("period_from")),
+                    _connector="OR",
+                ),
+                name="hold_period_is_forward",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['legal', 'preservation', 'dispute', 'agreement']), ('ends_at__isnull', False), _connector='OR'), name='hold_provisional_and_operations_end'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("kind__in", ["legal", "preservation", "dispute", "agreement"]),
+                    ("ends_at__isnull", False),
+                    _connector="OR",
+                ),
+                name="hold_provisional_and_operations_end",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'dispute'), ('released_at', None)), fields=('cause',), name='hold_once_per_dispute'),
+            model_name="hold",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "dispute"), ("released_at", None)),
+                fields=("cause",),
+                name="hold_once_per_dispute",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'agreement'), ('released_at', None)), fields=('account',), name='hold_one_agreement_per_account'),
+            model_name="hold",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "agreement"), ("released_at", None)),
+                fields=("account",),
+                name="hold_one_agreement_per_account",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='holdrelease',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('requested_by')), _negated=True), _connector='OR'), name='hold_release_takes_two_people'),
+            model_name="holdrelease",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("approved_by", None),
+                    models.Q(("approved_by", models.F("requested_by")), _negated=True),
+                    _connector="OR",
+                ),
+                name="hold_release_takes_two_people",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='holdrelease',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_at', None), ('approved_by', None)), models.Q(('approved_at__isnull', False), ('approved_by__isnull', False)), _connector='OR'), name='hold_release_approval_has_its_time'),
+            model_name="holdrelease",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("approved_at", None), ("approved_by", None)),
+                    models.Q(("approved_at__isnull", False), ("approved_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="hold_release_approval_has_its_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='holdrelease',
-            constraint=models.UniqueConstraint(fields=('hold',), name='hold_release_once_per_hold'),
+            model_name="holdrelease",
+            constraint=models.UniqueConstraint(fields=("hold",), name="hold_release_once_per_hold"),
         ),
         migrations.AddIndex(
-            model_name='keptversion',
-            index=models.Index(fields=['account', 'category'], name='kept_version_by_account'),
+            model_name="keptversion",
+            index=models.Index(fields=["account", "category"], name="kept_version_by_account"),
         ),
     ]

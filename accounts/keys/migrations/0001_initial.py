@@ -6,45 +6,52 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='DataKey',
+            name="DataKey",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, primary_key=True, serialize=False)),
-                ('subject', models.UUIDField()),
-                ('category', models.CharField(max_length=32)),
-                ('created_at', models.DateTimeField()),
-                ('destroyed_at', models.DateTimeField(null=True)),
+                ("id", models.UUIDField(default=accounts.keys.identifiers.uuid7, primary_key=True, serialize=False)),
+                ("subject", models.UUIDField()),
+                ("category", models.CharField(max_length=32)),
+                ("created_at", models.DateTimeField()),
+                ("destroyed_at", models.DateTimeField(null=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('subject', 'category'), name='data_key_once_per_subject_category')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subject", "category"), name="data_key_once_per_subject_category")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='DestructionSecret',
+            name="DestructionSecret",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('inner_pad', models.BinaryField()),
-                ('outer_pad', models.BinaryField()),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("inner_pad", models.BinaryField()),
+                ("outer_pad", models.BinaryField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='key_store_secret_is_one_row')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="key_store_secret_is_one_row")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='KeyWrap',
+            name="KeyWrap",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, primary_key=True, serialize=False)),
-                ('kek', models.CharField(max_length=64)),
-                ('wrapped', models.BinaryField()),
-                ('made_at', models.DateTimeField()),
-                ('key', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='wraps', to='keys.datakey')),
+                ("id", models.UUIDField(default=accounts.keys.identifiers.uuid7, primary_key=True, serialize=False)),
+                ("kek", models.CharField(max_length=64)),
+                ("wrapped", models.BinaryField()),
+                ("made_at", models.DateTimeField()),
+                (
+                    "key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="wraps", to="keys.datakey"
+                    ),
+                ),
             ],
         ),
     ]

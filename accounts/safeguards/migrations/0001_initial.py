@@ -7,98 +7,153 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='DestructionOrder',
+            name="DestructionOrder",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('subject', models.UUIDField()),
-                ('category', models.CharField(max_length=32)),
-                ('made_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('done_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("subject", models.UUIDField()),
+                ("category", models.CharField(max_length=32)),
+                ("made_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("done_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('done_at', None)), fields=['made_at'], name='destruction_pending')],
-                'constraints': [models.UniqueConstraint(fields=('subject', 'category'), name='destruction_ordered_once')],
+                "indexes": [
+                    models.Index(condition=models.Q(("done_at", None)), fields=["made_at"], name="destruction_pending")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subject", "category"), name="destruction_ordered_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='DestructionSecret',
+            name="DestructionSecret",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('inner_pad', models.BinaryField()),
-                ('outer_pad', models.BinaryField()),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("inner_pad", models.BinaryField()),
+                ("outer_pad", models.BinaryField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='destruction_secret_is_one_row')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="destruction_secret_is_one_row")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='IdempotencyRecord',
+            name="IdempotencyRecord",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('caller', models.UUIDField()),
-                ('key', models.CharField(max_length=255)),
-                ('body_hash', models.BinaryField(max_length=32)),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('answer', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("caller", models.UUIDField()),
+                ("key", models.CharField(max_length=255)),
+                ("body_hash", models.BinaryField(max_length=32)),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("answer", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(models.F('caller'), models.F('key'), name='idempotency_key_once_per_caller')],
+                "constraints": [
+                    models.UniqueConstraint(models.F("caller"), models.F("key"), name="idempotency_key_once_per_caller")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LedgerEntry',
+            name="LedgerEntry",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=60)),
-                ('action', models.CharField(max_length=60)),
-                ('subject', models.UUIDField(null=True)),
-                ('body', models.TextField()),
-                ('salt', models.BinaryField(max_length=16)),
-                ('leaf', models.BinaryField(max_length=32)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=60)),
+                ("action", models.CharField(max_length=60)),
+                ("subject", models.UUIDField(null=True)),
+                ("body", models.TextField()),
+                ("salt", models.BinaryField(max_length=16)),
+                ("leaf", models.BinaryField(max_length=32)),
             ],
             options={
-                'verbose_name_plural': 'ledger entries',
-                'indexes': [models.Index(fields=['subject', 'at'], name='ledger_by_subject'), models.Index(fields=['-at'], name='ledger_by_time')],
+                "verbose_name_plural": "ledger entries",
+                "indexes": [
+                    models.Index(fields=["subject", "at"], name="ledger_by_subject"),
+                    models.Index(fields=["-at"], name="ledger_by_time"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OutboxMessage',
+            name="OutboxMessage",
             fields=[
-                ('id', models.UUIDField(default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=20)),
-                ('event', models.CharField(max_length=120, unique=True)),
-                ('subject', models.UUIDField(null=True)),
-                ('content', accounts.safeguards.fields.SealedJSON(null=True)),
-                ('copy', models.UUIDField(null=True)),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('sent', 'sent'), ('expired', 'expired')], default='queued', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField(null=True)),
-                ('retry_at', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('last_error', models.CharField(blank=True, max_length=80)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('ended_xid', models.BigIntegerField(editable=False, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.keys.identifiers.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("kind", models.CharField(max_length=20)),
+                ("event", models.CharField(max_length=120, unique=True)),
+                ("subject", models.UUIDField(null=True)),
+                ("content", accounts.safeguards.fields.SealedJSON(null=True)),
+                ("copy", models.UUIDField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("queued", "queued"), ("sent", "sent"), ("expired", "expired")],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField(null=True)),
+                ("retry_at", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("last_error", models.CharField(blank=True, max_length=80)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("ended_xid", models.BigIntegerField(editable=False, null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'queued')), fields=['due_at'], name='outbox_queued'), models.Index(fields=['subject'], name='outbox_by_subject')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'sent', 'expired'])), name='outbox_state_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state', 'queued')), models.Q(models.Q(('state', 'queued'), _negated=True), ('content', None), ('ended_at__isnull', False)), _connector='OR'), name='outbox_ended_has_time_and_no_content')],
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "queued")), fields=["due_at"], name="outbox_queued"),
+                    models.Index(fields=["subject"], name="outbox_by_subject"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "sent", "expired"])), name="outbox_state_is_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at", None), ("state", "queued")),
+                            models.Q(
+                                models.Q(("state", "queued"), _negated=True),
+                                ("content", None),
+                                ("ended_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="outbox_ended_has_time_and_no_content",
+                    ),
+                ],
             },
         ),
     ]
