@@ -299,12 +299,22 @@ def test_a_planted_leak_is_found_in_redis_logs_and_mails(redis_server: Any, mail
     assert any(NAME in what for what in found) and any(IP in what for what in found)
     redis_server.flushall()
     assert any("file" in what for what in search(in_redis(stage)))
+    forget_history(redis_server)
+    assert search(in_redis(stage)) == []
     mail = EmailMessage()
     mail["To"], mail["Subject"] = f"{NAME}@{NAME}.example", "Deletion"
     mail.set_content("Dear Zanzibara Canary")
     assert found_in(without_address_line(mail), WORDS, "a mail")
     mail.set_content("Dear customer")
     assert not found_in(without_address_line(mail), WORDS, "a mail")
+
+
+def forget_history(redis_server: Any) -> None:
+    """Have Redis write its file anew: another test searches the same one."""
+    redis_server.bgrewriteaof()
+    until = time.monotonic() + 20
+    while time.monotonic() < until and search(in_redis(current_stage())):
+        time.sleep(0.1)
 
 
 def test_before_the_purge_its_own_key_opens_a_box_and_no_other_does():
