@@ -7,6 +7,7 @@ isolation level. The sides called naive are wrong on purpose: the harness has to
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import sys
@@ -21,6 +22,7 @@ from django.utils import timezone
 
 TRIES = 4
 SPIN_NS = 1_500_000
+FIRST_DAY, HALF_A_DAY = dt.timedelta(days=60), dt.timedelta(hours=12)
 
 
 def purge_side(account: UUID, what: str) -> str:
@@ -41,14 +43,16 @@ def purge_side(account: UUID, what: str) -> str:
 
 
 def hold_side(account: UUID, what: str) -> str:
-    """The portal's act of placing a hold: `what` names categories, "whole" means all."""
+    """The portal's act of placing a hold: `what` names categories, "period" the crowd's first day, "whole" all."""
     from retention import placing
     from retention.refusals import AlreadyErased, NotPlaced
 
-    categories = () if what == "whole" else what.split(",")
+    categories = () if what in {"whole", "period"} else what.split(",")
+    first_day = timezone.now() - FIRST_DAY
+    period = (None, first_day + HALF_A_DAY) if what == "period" else (None, None)
     for _ in range(TRIES):
         try:
-            return f"placed:{placing.place(account, 'legal', by='system', categories=categories).pk}"
+            return f"placed:{placing.place(account, 'legal', by='system', categories=categories, period=period).pk}"
         except AlreadyErased:
             return "gone"
         except NotPlaced:

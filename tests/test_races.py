@@ -8,12 +8,13 @@ the same harness on guards or acts that are wrong on purpose has to count violat
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -31,6 +32,7 @@ SCOPES = ("billing", "contact", "access", "billing,support", "services")
 LEAD_NS = 400_000
 WIDTH_NS = 6_000_000
 STEP_NS = 400_000
+STRESS_PAIRS = int(os.environ.get("STRESS_PAIRS", "20000"))
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,16 @@ def sides(first: str, second: str, isolation: str) -> Iterator[tuple[Side, Side]
         yield both
 
 
-def race(first: str, second: str, count: int, *, isolation: str = "READ_COMMITTED", scoped: bool = True) -> Result:
+def race(
+    first: str, second: str, count: int, *, isolation: str = "READ_COMMITTED", scopes: Sequence[str] = SCOPES
+) -> Result:
     """Let two sides meet on `count` accounts; half of them with a scope, half whole."""
     result, lag = Result(), 0
     accounts = make_crowd(count)
     with sides(first, second, isolation) as (one, other):
         began = time.monotonic()
         for number, account in enumerate(accounts):
-            what = "whole" if number % 2 or not scoped else SCOPES[number // 2 % len(SCOPES)]
+            what = "whole" if number % 2 or not scopes else scopes[number // 2 % len(scopes)]
             delay = lag + int(random.uniform(-WIDTH_NS, WIDTH_NS))  # noqa: S311 - a test's jitter
             start = time.monotonic_ns() + LEAD_NS + max(0, -delay)
             one.ask(account, start, what)
@@ -147,6 +151,15 @@ def second_won(pair: Pair) -> bool:
 def was_in_time(pair: Pair) -> bool:
     """Whether the second side still found what it wanted."""
     return pair.second.word not in {"gone", "refused"} if pair.first.word != "edited" else second_won(pair)
+
+
+def covered_by(what: str) -> dict[str, int]:
+    """Return how many rows per category a hold of this scope covers."""
+    if what == "whole":
+        return ROWS
+    if what == "period":  # the first day, of two
+        return ROWS | {"access": 1}
+    return {name: ROWS[name] for name in what.split(",")}
 
 
 @dataclass
@@ -179,7 +192,7 @@ def count_violations(result: Result, owner: Connection) -> Count:
     orders = set(owner.execute("SELECT subject, category FROM safeguards_destructionorder").fetchall())
     found = Count()
     for pair in result.pairs:
-        wanted = ROWS if pair.what == "whole" else {name: ROWS[name] for name in pair.what.split(",")}
+        wanted = covered_by(pair.what)
         if pair.account not in holds:
             found.refused += pair.second.word == "gone"
             kept = any(left.get((pair.account, category)) for category in wanted)
@@ -188,7 +201,7 @@ def count_violations(result: Result, owner: Connection) -> Count:
         found.placed += 1
         _, gone = holds[pair.account]
         covered = {category: rows for category, rows in wanted.items() if category not in gone}
-        if any(left.get((pair.account, category), 0) != rows for category, rows in covered.items()):
+        if any(left.get((pair.account, category), 0) < rows for category, rows in covered.items()):
             found.destroyed += second_won(pair)
             found.late += not second_won(pair)
         found.orders_on_held += any((pair.account, category) in orders for category in covered)
@@ -218,11 +231,18 @@ def test_a_confirmed_hold_and_the_erasure_of_what_it_covers_never_both_happen(ow
     assert_no_violation(result, found)
 
 
+def test_a_hold_of_a_period_keeps_its_rows_or_is_refused(owner: Connection) -> None:
+    result = race("purge", "hold", 100, scopes=("period",))
+    found = count_violations(result, owner)
+    report("hold of a period against purge", result, found)
+    assert_no_violation(result, found)
+
+
 @pytest.mark.stress
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("isolation", ["READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE"])
 def test_twenty_thousand_pairs_at_every_isolation_level(owner: Connection, isolation: str) -> None:
-    result = race("purge", "hold", 20_000, isolation=isolation)
+    result = race("purge", "hold", STRESS_PAIRS, isolation=isolation)
     found = count_violations(result, owner)
     report(f"hold against purge, {isolation}", result, found)
     assert_no_violation(result, found)
@@ -287,7 +307,7 @@ def outliving(result: Result, owner: Connection) -> int:
 
 
 def test_no_row_of_an_open_transaction_outlives_the_erasure(owner: Connection) -> None:
-    result = race("purge", "insert", 300, scoped=False)
+    result = race("purge", "insert", 200, scopes=())
     found = outliving(result, owner)
     report("insert against purge", result, f"{found} outlived")
     assert found == 0
@@ -300,7 +320,7 @@ def test_no_row_of_an_open_transaction_outlives_the_erasure(owner: Connection) -
 
 def test_control_without_the_insert_guard_rows_outlive_the_erasure(owner: Connection) -> None:
     without_triggers(owner, "z_guard_insert")
-    result = race("purge", "insert", 100, scoped=False)
+    result = race("purge", "insert", 60, scopes=())
     found = outliving(result, owner)
     report("control: no insert guard", result, f"{found} outlived")
     assert found > 0
@@ -329,14 +349,14 @@ def lost_edits(result: Result, owner: Connection) -> int:
 
 
 def test_an_edit_after_a_hold_was_confirmed_leaves_the_old_row_behind(owner: Connection) -> None:
-    result = race("edit", "hold", 400)
+    result = race("edit", "hold", 300)
     found = lost_edits(result, owner)
     kept = owner.execute("SELECT count(DISTINCT account_id) FROM retention_keptversion").fetchone()
     report("edit against hold", result, f"{found} lost, {kept} accounts with kept versions")
     assert found == 0
     # An edit is never refused: a refusal would tell of a hold.
     assert {pair.first.word for pair in result.pairs} == {"edited"}
-    assert kept is not None and 20 < kept[0] < 380
+    assert kept is not None and 20 < kept[0] < 280
 
 
 def test_control_an_edit_guard_without_a_lock_loses_old_rows(owner: Connection) -> None:
