@@ -344,6 +344,6 @@ def _releases_without_entry() -> list[str]:
             WHERE h.released_at IS NOT NULL AND NOT EXISTS (
               SELECT 1 FROM safeguards_ledgerentry l
                WHERE l.subject = h.account_id AND l.action = 'hold.released'
-                 AND (l.body::jsonb ->> 'hold') = h.id::text)""",
+                 AND strpos(l.body, '"hold":"' || h.id::text || '"') > 0)""",
     )
     return ["a hold was released without its ledger entry" for _ in rows[:1]]
