@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from accounts.safeguards import ledger
 from chicagocloud import health
 from chicagocloud.embedded import OWNER, SUPERUSER
-from retention import guards, purge
+from retention import guards, placing, purge
 from retention.models import Erasure
 from retention.models import Stage as State
 from tests.crowd import make_crowd, rows_left
@@ -159,6 +160,18 @@ CHANGES: dict[str, tuple[str, str, str]] = {
         "UPDATE retention_limit SET seconds = 1 WHERE name = 'cool_off'",
         "UPDATE retention_limit SET seconds = 86400 WHERE name = 'cool_off'",
     ),
+    "a constraint dropped": (
+        "default",
+        "ALTER TABLE retention_holdrelease DROP CONSTRAINT hold_release_takes_two_people",
+        "ALTER TABLE retention_holdrelease ADD CONSTRAINT hold_release_takes_two_people "
+        "CHECK (approved_by IS NULL OR approved_by <> requested_by)",
+    ),
+    "a unique index dropped": (
+        "default",
+        "DROP INDEX erasure_once_per_account_category",
+        "CREATE UNIQUE INDEX erasure_once_per_account_category ON retention_erasure (account_id, category) "
+        "WHERE state <> 'cancelled'",
+    ),
     "a key store's trigger disabled": (
         "keys",
         "ALTER TABLE keys_keywrap DISABLE TRIGGER z_guard_wrap",
@@ -264,3 +277,24 @@ def test_an_unreachable_key_store_stops_the_purge_too(stage: Stage, monkeypatch:
     monkeypatch.setattr(guards, "_compare", unreachable)
     assert purge.ring().stopped == "a database cannot be reached"
     assert Erasure.objects.filter(account=account, state=State.DUE).exists()
+
+
+def test_a_release_without_its_ledger_entry_raises_the_alarm(stage: Stage) -> None:
+    account, other = make_crowd(2)
+    holds = [placing.place(one, "operations", by="system") for one in (account, other)]
+    with connect() as runtime:
+        release = "UPDATE retention_hold SET released_at = now(), released_by = 'system' WHERE id = %s"
+        runtime.execute(release, [holds[0].pk])
+        assert "a hold was released without its ledger entry" in {one.what for one in guards.differences()}
+        assert purge.ring().stopped == "a guard differs from the code"
+        # An entry that is no JSON does not break the alarm, nor does one about another hold still it.
+        runtime.execute(
+            "INSERT INTO safeguards_ledgerentry (id, at, actor, action, subject, body, salt, leaf) "
+            "SELECT uuidv7(), now(), 'x', 'hold.released', %s, 'no json', s, "
+            "sha256('\\x00'::bytea || s || convert_to('no json', 'UTF8')) "
+            "FROM (SELECT uuid_send(uuidv7()) AS s)",
+            [account],
+        )
+    assert [one.what for one in guards.differences()] == ["a hold was released without its ledger entry"]
+    ledger.record("system", "hold.released", account, hold=holds[0].pk)
+    assert guards.differences() == []
