@@ -1,0 +1,333 @@
+"""Every page in a real browser: axe-core finds nothing, the console is quiet, nothing is fetched elsewhere.
+
+Each page is loaded once and looked at in light and dark, 1280 and 320 pixels wide, in the states it has: usual, empty,
+blocked, wrongly filled in, done. What axe-core cannot decide counts too, but for what is named here with its reason.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib import admin
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import BrowserContext, Route
+
+from accounts import supporting
+from accounts.models import Account, Invoice, Ticket, User
+from accounts.safeguards.models import LedgerEntry
+from retention import cancelling, closing, disputing, placing, purge, telling
+from retention.models import DeletionRequest, Dispute, Hold
+from tests.admin_walk import make_world, seal
+from tests.browsing import Visitor
+from tests.cast import DAY, bind, furnish, make_customer, owe
+from tests.servers import Portal
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
+NewContext = Callable[..., BrowserContext]
+
+MOST_REQUESTS = 3
+MOST_BYTES = 20 * 1024
+# Looked at by eye: the sign beside "View" is a picture behind no letter, a staff table that scrolls in itself hides
+# what is outside its window, and some text of two lines stands across the edge of a row or a window.
+LOOKED_AT = (
+    "could not be determined due to a background image",
+    "partially obscured by another element",
+    "partially overlaps other elements",
+)
+PLANTED = """() => {
+    const add = html => document.querySelector("main").insertAdjacentHTML("beforeend", html);
+    add("<img src='/static/favicon.svg'><p id='pale'>Hard to read</p>");
+    add("<div id='small'><a href='/a'>a</a><br><a href='/b'>b</a></div>");
+    // The policy lets no style attribute in; what a script of the browser's own sets is no attribute.
+    document.getElementById("pale").style.color = "#999";
+    document.getElementById("small").style.font = "10px/1 serif";
+}"""
+
+
+@dataclass
+class Round:
+    """One visitor's round over pages, and everything that is wrong with them."""
+
+    visitor: Visitor
+    is_staff: bool = False
+    wrong: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    def look(self, name: str, path: str = "", status: int = 200) -> Round:
+        """Look at the page at `path`, or at the one shown now, in every size and colour scheme."""
+        if path:
+            self.visitor.go(path)
+        if self.visitor.status != status:
+            self.wrong.append(f"{name}: status {self.visitor.status} instead of {status}")
+        if not self.is_staff:
+            requests, size = self.visitor.weight()
+            if requests > MOST_REQUESTS or size > MOST_BYTES:
+                self.wrong.append(f"{name}: {requests} requests, {size} bytes")
+        for look in self.visitor.looks():
+            found = self.visitor.axe()
+            self.wrong += [f"{name}, {look}: {one}" for one in found.violations]
+            self.wrong += [f"{name}, {look}, undecided: {one}" for one in found.incomplete if not self._is_known(one)]
+            if self.visitor.too_wide() > 0:
+                self.wrong.append(f"{name}, {look}: {self.visitor.too_wide()} px wider than the window")
+        self.wrong += [f"{name}: {line}" for line in self.visitor.complaints()]
+        self.visitor.heard.clear()
+        self.seen.append(name)
+        return self
+
+    def press(self, button: str) -> Round:
+        """Send the form that has this button, as it is."""
+        self.visitor.page.locator("main, #content").get_by_role("button", name=button).first.click()
+        self.visitor.page.wait_for_load_state()
+        return self
+
+    def _is_known(self, undecided: str) -> bool:
+        return self.is_staff and undecided.startswith("color-contrast: ") and undecided.endswith(LOOKED_AT)
+
+
+@pytest.fixture
+def look_round(new_context: NewContext, live_portal: Portal) -> Callable[..., Round]:
+    """`look_round(user)` starts a round of this user, or of nobody in particular."""
+
+    def start(user: User | None = None) -> Round:
+        visitor = Visitor(new_context(reduced_motion="reduce"), live_portal.url)
+        if user is not None:
+            visitor.sign_in(user)
+        return Round(visitor, is_staff=user is not None and user.account_id is None)
+
+    return start
+
+
+# ------------------------------------------------------------------------------------------------------- customers
+
+
+def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
+    anybody = look_round()
+
+    anybody.look("sign in", "/sign-in/").press("Sign in").look("sign in, empty")
+    anybody.look("reset", "/password/reset/").press("Send me the link").look("reset, empty")
+    anybody.look("reset sent", "/password/reset/sent/").look("reset link used", "/password/reset/1-x/")
+    anybody.look("reset finished", "/password/reset/finished/")
+    anybody.look("sign up", "/sign-up/").look("sign-in ended", "/sign-in/ended/")
+    anybody.look("follow", "/delete/find/").press("Show the request").look("follow, empty")
+    for label in ("Reference", "Code"):
+        anybody.visitor.page.get_by_label(label).fill("DEL-2222-2222")
+    anybody.press("Show the request").look("follow, wrong pair")
+    anybody.look("help", "/help/").look("no such page", "/nowhere/", status=404)
+
+    assert anybody.wrong == []
+    assert len(anybody.seen) == 14
+
+
+def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round], alice: User) -> None:
+    customer = look_round(alice)
+
+    customer.look("overview", "/").look("invoices", "/invoices/").look("conversations", "/tickets/")
+    customer.press("Send to support").look("conversations, empty message")
+    customer.look("deletion", "/delete/").look("last check", "/delete/check/")
+    customer.press("Close my account").look("last check, empty")
+    customer.look("password", "/password/change/").press("Save the new password").look("password, empty")
+    customer.look("sign out", "/sign-out/").look("confirm", "/sign-in/confirm/").look("help", "/help/")
+    customer.look("somebody else's", "/admin/", status=403)
+
+    assert customer.wrong == []
+
+
+def test_pages_of_a_customer_whose_deletion_has_to_wait(
+    look_round: Callable[..., Round], charlie: User, rita: User, sam: User
+) -> None:
+    paid = Invoice.objects.get(account=charlie.account_id)
+    unpaid = owe(charlie)
+    without = owe(make_customer("without-method"))
+    bind(charlie)
+    dispute(charlie)
+    hold = placing.place(charlie.account_id, Hold.Kind.LEGAL, by=rita.actor, categories=["support"])
+    telling.tell(hold.pk, by=rita, how="letter")
+    ticket = Ticket.objects.get(account=charlie.account_id)
+    supporting.reply(ticket.pk, by=sam, body="Here is our answer.\n\nWith a second part.")
+    customer = look_round(charlie)
+
+    customer.look("overview with tasks", "/").look("invoices", "/invoices/")
+    customer.look("unpaid invoice", f"/invoices/{unpaid.number}/").look("paid invoice", f"/invoices/{paid.number}/")
+    pay = f"/invoices/{unpaid.number}/pay/"
+    customer.look("pay", pay).press("Pay $12.90").look("pay, nothing chosen")
+    customer.look("conversations", "/tickets/").look("conversation", f"/tickets/{ticket.reference}/")
+    customer.press("Send your message").look("conversation, empty message")
+    customer.look("deletion, blocked", "/delete/").look("last check, blocked", "/delete/check/")
+    owner = User.objects.get(account=without.account_id)
+    nothing = look_round(owner).look("pay, no method", f"/invoices/{without.number}/pay/")
+
+    assert customer.wrong + nothing.wrong == []
+
+
+def test_pages_of_a_closed_account(look_round: Callable[..., Round]) -> None:
+    waiting, blocked = furnish(make_customer("waiting")), furnish(make_customer("blocked"))
+    dispute(blocked)
+    asked, other = close(waiting), close(blocked)
+    own, told = look_round(waiting), look_round(blocked)
+
+    own.look("status, waiting", f"/delete/{asked.reference}/").look("cancel", f"/delete/{asked.reference}/cancel/")
+    own.look("closed", "/", status=409).look("conversations", "/tickets/")
+    own.look("conversation", f"/tickets/{Ticket.objects.get(pk=asked.ticket).reference}/")
+    told.look("status, blocked", f"/delete/{other.reference}/")
+    cancelling.cancel(asked.pk, by=waiting)
+    own.look("cancelled", f"/delete/{asked.reference}/cancel/").look("status, cancelled", f"/delete/{asked.reference}/")
+
+    assert own.wrong + told.wrong == []
+
+
+def test_pages_of_a_deletion_that_is_due(look_round: Callable[..., Round]) -> None:
+    names = ("gone", "untold", "disputed")
+    long_ago = timezone.now() - 31 * DAY
+    gone, untold, disputed = (furnish(make_customer(name), at=long_ago - DAY) for name in names)
+    placing.place(untold.account_id, Hold.Kind.LEGAL, by="staff:1", matter="M-1")
+    dispute(disputed)
+    closed = [
+        closing.close(user.account_id, by=user, submission=uuid4(), at=long_ago) for user in (gone, untold, disputed)
+    ]
+    purge.ring()
+    purge.ring(timezone.now() + dt.timedelta(minutes=5))
+    assert DeletionRequest.objects.get(pk=closed[0].request.pk).finished_at
+
+    wrong = []
+    for name, one in zip(names, closed, strict=True):
+        reader = look_round()
+        page = reader.visitor.go("/delete/find/").page
+        page.get_by_label("Reference").fill(one.request.reference)
+        page.get_by_label("Code").fill(one.code)
+        reader.press("Show the request").look(f"status by code, {name}")
+        assert ("Your data is deleted" in reader.visitor.main()) == (name == "gone")
+        wrong += reader.wrong
+
+    assert wrong == []
+
+
+ERRORS = [(400, "400.html"), (403, "403_csrf.html"), (409, "409.html"), (410, "410.html"), (429, "429.html")]
+
+
+def test_pages_that_say_what_went_wrong(look_round: Callable[..., Round]) -> None:
+    anybody = look_round()
+    policy = anybody.visitor.go("/sign-in/").last
+    assert policy is not None
+    headers = {"content-security-policy": policy.headers["content-security-policy"], "content-type": "text/html"}
+    problem = {"problem": "The invoice was paid meanwhile.", "next_url": "/", "next_label": "See the invoice"}
+
+    for status, template in [*ERRORS, (500, "500.html"), (503, "503.html")]:
+        words = render_to_string(template, problem if status == 409 else {})
+        path = f"/shown-{template}"
+        anybody.visitor.page.route(f"**{path}", answering(status, headers, words))
+        anybody.look(template, path, status=status)
+
+    assert anybody.wrong == []
+
+
+def answering(status: int, headers: dict[str, str], body: str) -> Callable[[Route], None]:
+    """Return what answers a request in place of the portal, with the portal's own policy."""
+    return lambda route: route.fulfill(status=status, headers=headers, body=body)
+
+
+def dispute(user: User) -> None:
+    disputing.open_dispute(
+        user.account_id, processor="trial", reference="dp_1", amount_cents=1290, reason="general", by="system"
+    )
+
+
+def close(user: User) -> DeletionRequest:
+    return closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - DAY).request
+
+
+# ----------------------------------------------------------------------------------------------------------- staff
+
+
+def room(model: Any) -> Any:
+    return admin.site.get_model_admin(model)
+
+
+def test_pages_of_staff(look_round: Callable[..., Round]) -> None:
+    world = make_world()
+    hold = seal(world)
+    account, ticket = world.account, Ticket.objects.filter(account=world.account).first()
+    opened = Dispute.objects.get(account=world.account)
+    officer, legal, support, billing = (
+        look_round(world.staff[role]) for role in ("privacy_officer", "legal", "support", "billing")
+    )
+
+    officer.look("index", "/admin/").look("find", reverse("admin:find"))
+    officer.press("Find the customer").look("find, empty", status=422)
+    officer.look("accounts", room(Account).list_url()).look("account", room(Account).url_of(account))
+    assert "$12.90" in officer.visitor.page.locator("#content").inner_text()
+    officer.look("approve", room(Hold).url_of(hold, "approve-release"))
+    officer.look("queue", room(DeletionRequest).list_url())
+    officer.look("deletion", room(DeletionRequest).url_of(world.request))
+    officer.look("preview", room(DeletionRequest).url_of(world.request, "preview"))
+    officer.look("pause", room(DeletionRequest).url_of(world.request, "pause"))
+    officer.look("ledger", room(LedgerEntry).list_url())
+    officer.look("entry", room(LedgerEntry).url_of(LedgerEntry.objects.latest("at")))
+
+    legal.look("holds", room(Hold).list_url()).look("hold", room(Hold).url_of(hold))
+    legal.look("own release", room(Hold).url_of(hold, "approve-release"))
+    legal.look("place", room(Account).url_of(account, "place-hold")).press("Place a hold")
+    legal.look("place, empty", status=422)
+
+    support.look("tickets", room(Ticket).list_url()).look("ticket", room(Ticket).url_of(ticket))
+    support.look("reply", room(Ticket).url_of(ticket, "reply"))
+    support.look("invoices", room(Invoice).list_url())
+
+    billing.look("disputes", room(Dispute).list_url()).look("dispute", room(Dispute).url_of(opened))
+    billing.look("open dispute", room(Account).url_of(account, "open-dispute"))
+
+    assert officer.wrong + legal.wrong + support.wrong + billing.wrong == []
+
+
+# ----------------------------------------------------------------------------------------------- negative controls
+
+
+def test_planted_faults_are_found(look_round: Callable[..., Round]) -> None:
+    anybody = look_round().look("sign in", "/sign-in/")
+    assert anybody.wrong == []
+    anybody.visitor.page.evaluate(PLANTED)
+    anybody.visitor.page.evaluate("document.body.style.minWidth = '1400px'")
+
+    anybody.look("sign in, planted")
+
+    for fault in ("image-alt", "color-contrast", "target-size", "wider than the window"):
+        assert any(fault in line for line in anybody.wrong), fault
+
+
+def test_a_noisy_console_and_another_host_are_found(look_round: Callable[..., Round]) -> None:
+    anybody = look_round()
+    page = anybody.visitor.go("/sign-in/").page
+    assert anybody.visitor.complaints() == []
+
+    page.evaluate("console.error('planted error')")
+    page.evaluate("console.warn('planted warning')")
+    page.evaluate("setTimeout(() => { throw new Error('planted throw') })")
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=\"http://127.0.0.1:9/x.png\">')")
+    page.evaluate(
+        "document.body.setAttribute('style', 'color: red'); document.head.append(document.createElement('style'))"
+    )
+    page.evaluate(
+        "() => { const s = document.createElement('script'); s.textContent = 'x()'; document.body.append(s); }"
+    )
+    page.wait_for_function("() => true")
+
+    complaints = "\n".join(anybody.visitor.complaints())
+    for word in ("planted error", "planted warning", "planted throw", "http://127.0.0.1:9/x.png", "Content Security"):
+        assert word in complaints, complaints
+
+
+def test_a_heavy_page_is_found(look_round: Callable[..., Round]) -> None:
+    anybody = look_round()
+    noise = "".join(str(uuid4()) for _ in range(2000))
+    anybody.visitor.page.route(
+        "**/heavy", lambda route: route.fulfill(status=200, content_type="text/html", body=f"<main>{noise}</main>")
+    )
+    anybody.visitor.go("/heavy")
+
+    assert anybody.visitor.weight()[1] > MOST_BYTES
