@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.account.forms import default_token_generator
 from django.contrib import admin
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -112,6 +113,8 @@ def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
 
     anybody.look("sign in", "/sign-in/").press("Sign in").look("sign in, empty")
     anybody.look("reset", "/password/reset/").press("Send me the link").look("reset, empty")
+    anybody.look("new password", reset_link(make_customer("forgetful")))
+    anybody.press("Save the new password").look("new password, empty")
     anybody.look("reset sent", "/password/reset/sent/").look("reset link used", "/password/reset/1-x/")
     anybody.look("reset finished", "/password/reset/finished/")
     anybody.look("sign up", "/sign-up/").look("sign-in ended", "/sign-in/ended/")
@@ -122,7 +125,7 @@ def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
     anybody.look("help", "/help/").look("no such page", "/nowhere/", status=404)
 
     assert anybody.wrong == []
-    assert len(anybody.seen) == 14
+    assert len(anybody.seen) == 16
 
 
 def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round], alice: User) -> None:
@@ -225,6 +228,12 @@ def test_pages_that_say_what_went_wrong(look_round: Callable[..., Round]) -> Non
         anybody.look(template, path, status=status)
 
     assert anybody.wrong == []
+
+
+def reset_link(user: User) -> str:
+    """Return the path of a link that sets a new password for the user."""
+    token = default_token_generator.make_token(user)
+    return reverse("account_reset_password_from_key", kwargs={"uidb36": user.pk.hex, "key": token})
 
 
 def answering(status: int, headers: dict[str, str], body: str) -> Callable[[Route], None]:
