@@ -88,13 +88,18 @@ class Visitor:
         self.refused: set[str] = set()
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.heard.append(f"script error: {error}"))
-        self.page.on("requestfailed", lambda request: self.heard.append(f"failed: {request.url} {request.failure}"))
+        self.page.on("requestfailed", self._fail)
         self.page.on("request", self._note)
         self.page.on("response", self._see)
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.heard.append(f"console {message.type}: {message.text} ({message.location.get('url', '')})")
+
+    def _fail(self, request: Request) -> None:
+        # What the browser itself gave up when it left the page, like the icon, did not fail.
+        if not (request.failure == "net::ERR_ABORTED" and request.url.startswith(self.origin)):
+            self.heard.append(f"failed: {request.url} {request.failure}")
 
     def _note(self, request: Request) -> None:
         self.asked.append(request.url)
