@@ -195,6 +195,35 @@ def test_every_page_opens_without_scripting(
         assert (visitor.too_wide(), visitor.complaints()) == (0, []), path
 
 
+@pytest.mark.parametrize("scripting", [True, False])
+def test_a_second_person_approves_a_release_by_keyboard_alone(
+    new_context: NewContext, live_portal: Portal, alice: User, rita: User, lex: User, scripting: bool
+) -> None:
+    hold = placing.place(account_id(alice), Hold.Kind.LEGAL, by=rita.actor, matter="M-1")
+    context = new_context(java_script_enabled=scripting, viewport=SIZES["1280"], reduced_motion="reduce")
+    first = Visitor(context, live_portal.url).sign_in(rita)
+    page = first.go(reverse("admin:retention_hold_change", args=[hold.pk])).page
+    first.enter(page.get_by_role("link", name="Ask for the release"))
+    ask = page.get_by_role("button", name="Ask for the release")
+    first.enter(ask)
+    expect(page.get_by_role("alert")).to_be_focused()
+    first.tab_to(page.get_by_role("alert").get_by_role("link"))
+    first.press("Enter")
+    first.type("The matter is closed.")
+    first.enter(ask)
+    assert first.complaints() == []
+
+    second = Visitor(new_context(java_script_enabled=scripting), live_portal.url).sign_in(lex)
+    page = second.go("/admin/").page
+    second.enter(page.get_by_role("region", name="Waiting for my approval").get_by_role("link"))
+    second.enter(page.get_by_role("link", name="Approve the release"))
+    second.enter(page.get_by_role("button", name="Approve the release"))
+    assert second.complaints() == []
+
+    hold.refresh_from_db()
+    assert hold.released_at is not None
+
+
 # --------------------------------------------------------------------------------------------------- carried out
 
 
