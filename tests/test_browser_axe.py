@@ -35,9 +35,10 @@ NewContext = Callable[..., BrowserContext]
 
 MOST_REQUESTS = 3
 MOST_BYTES = 20 * 1024
-# Looked at by eye: the sign beside "View" is a picture behind no letter, a staff table that scrolls in itself hides
-# what is outside its window, and some text of two lines stands across the edge of a row or a window.
-LOOKED_AT = (
+# Contrast that axe-core cannot decide on staff pages, let pass by its reason: the sign beside "View" is a picture, a table
+# that scrolls in itself hides what is outside its window. The last one, on two pages at 320 px, was looked at and is
+# readable; why axe-core says it was not found. On customer pages nothing is let pass.
+LET_PASS = (
     "could not be determined due to a background image",
     "partially obscured by another element",
     "partially overlaps other elements",
@@ -89,7 +90,7 @@ class Round:
         return self
 
     def _is_known(self, undecided: str) -> bool:
-        return self.is_staff and undecided.startswith("color-contrast: ") and undecided.endswith(LOOKED_AT)
+        return self.is_staff and undecided.startswith("color-contrast: ") and undecided.endswith(LET_PASS)
 
 
 @pytest.fixture
