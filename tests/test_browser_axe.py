@@ -35,9 +35,9 @@ NewContext = Callable[..., BrowserContext]
 
 MOST_REQUESTS = 3
 MOST_BYTES = 20 * 1024
-# Contrast that axe-core cannot decide on staff pages, let pass by its reason: the sign beside "View" is a picture, a table
-# that scrolls in itself hides what is outside its window. The last one, on two pages at 320 px, was looked at and is
-# readable; why axe-core says it was not found. On customer pages nothing is let pass.
+# Contrast that axe-core cannot decide on staff pages, let pass by its reason: the sign beside "View" is a picture,
+# and a table that scrolls in itself hides what is outside its window. The last one, on two pages at 320 px, was looked
+# at and is readable; why axe-core says it was not found. On customer pages nothing is let pass.
 LET_PASS = (
     "could not be determined due to a background image",
     "partially obscured by another element",
