@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 import psycopg
@@ -19,8 +20,11 @@ DENIED = psycopg.errors.InsufficientPrivilege
 
 
 def tcp_ports(pid: int) -> list[int]:
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    found = [connection for process in family for connection in process.net_connections("inet")]
+    found = []
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        # What has ended since it was listed listens on nothing.
+        with suppress(psutil.NoSuchProcess):
+            found += process.net_connections("inet")
     return [connection.laddr.port for connection in found if connection.status == psutil.CONN_LISTEN]
 
 
