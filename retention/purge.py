@@ -41,6 +41,7 @@ TARGET_SECONDS = 0.12
 STATEMENT_TIMEOUT_MS = 2_000
 FIRST_BATCH = 10
 LARGEST_BATCH = 60
+PICKED = 500
 # Rows of one transaction when a single account is too large for one.
 CHUNK_ROWS = 5_000
 TICK_SECONDS = 50.0
@@ -250,12 +251,15 @@ def _erase_all(
     tally: Tally, at: dt.datetime, stopped: set[str], limit: int | None, only: Collection[UUID] | None
 ) -> None:
     size, passed_over = FIRST_BATCH, set[UUID]()
+    backlog: list[UUID] = []
     end = time.monotonic() + TICK_SECONDS
     while time.monotonic() < end and (limit is None or tally.accounts < limit):
-        wanted = size if limit is None else min(size, limit - tally.accounts)
-        ids = queue.pick(wanted, at, stopped=stopped, passed_over=passed_over, only=only)
-        if not ids:
+        # Picked for many batches at once: a pick is only a hint, and asking for each batch costs as much as erasing it.
+        backlog = backlog or queue.pick(PICKED, at, stopped=stopped, passed_over=passed_over, only=only)
+        if not backlog:
             return
+        wanted = size if limit is None else min(size, limit - tally.accounts)
+        ids, backlog = backlog[:wanted], backlog[wanted:]
         done = _erase_or_split(ids, at, tally)
         passed_over.update(set(ids) - done.touched)
         if done.longest:

@@ -86,11 +86,8 @@ def _finish(accounts: list[Account], at: dt.datetime) -> None:
         .values_list("account_id", flat=True)
     )
     finished = [account for account in accounts if account.pk not in unfinished]
-    for account in finished:
-        account.state, account.erased_at = State.ERASED, at
-        account.save(update_fields=["state", "erased_at"])
+    Account.objects.filter(pk__in=[account.pk for account in finished]).update(state=State.ERASED, erased_at=at)
     requests = DeletionRequest.objects.open().filter(account__in=finished)
-    for request_id in requests.values_list("pk", flat=True):
-        outbox.release(done_event(request_id))
+    outbox.release(done_event(request_id) for request_id in requests.values_list("pk", flat=True))
     requests.update(finished_at=at)
     ledger.record_many((Fact(SYSTEM, "account.erased", account.pk) for account in finished), at=at)

@@ -7,7 +7,7 @@ before the effect; a mail sent twice after a crash carries the same Message-ID.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -67,9 +67,10 @@ def post(
     )
 
 
-def release(event: str, at: dt.datetime | None = None) -> bool:
-    """Let a withheld message go; return whether there was one."""
-    return bool(OutboxMessage.objects.filter(event=event, due_at=None).update(due_at=at or timezone.now()))
+def release(events: Iterable[str], at: dt.datetime | None = None) -> int:
+    """Let withheld messages go; return how many there were."""
+    withheld = OutboxMessage.objects.filter(event__in=list(events), due_at=None)
+    return withheld.update(due_at=at or timezone.now())
 
 
 def relay(limit: int = 50, at: dt.datetime | None = None) -> dict[str, int]:

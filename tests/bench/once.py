@@ -24,9 +24,10 @@ django.setup()
 
 import psutil  # noqa: E402
 from django.db import connections, transaction  # noqa: E402
+from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from accounts import datamap  # noqa: E402
+from accounts import datamap, mailing  # noqa: E402
 from accounts.safeguards import outbox  # noqa: E402
 from retention import obligations, purge, queue, verifying  # noqa: E402
 
@@ -115,8 +116,19 @@ def ours(meter: Meter) -> int:
     if os.environ.get("BENCH_WITHOUT_GUARD_CHECK"):
         # A guard was taken out on purpose, and the purge would rightly refuse to run.
         purge._unsafe = lambda: ""
-    for name in ("claimed", "_delete_whole", "_post_done_mails", "_mark", "_write_ledger", "shred", "_unsafe"):
+    for name in (
+        "claimed",
+        "_delete_whole",
+        "_post_done_mails",
+        "_mark",
+        "_write_ledger",
+        "shred",
+        "_unsafe",
+        "end_sign_in",
+    ):
         meter.time(purge, name)
+    meter.time(queue, "pick")
+    meter.time(mailing, "render")
     meter.time(verifying, "verify")
     meter.time(obligations, "settle")
     meter.time(outbox, "relay")
@@ -174,6 +186,8 @@ def _one(sql: str) -> Any:
 def measure(variant: str) -> dict[str, Any]:
     """Run one variant and return its figures; times in seconds, WAL and memory in MB."""
     accounts = len(due())
+    # A running worker has its addresses and templates loaded.
+    reverse("retention:delete_find")
     connections["keys"].ensure_connection()
     meter = Meter()
     before = (_one("SELECT pg_current_wal_lsn()"), _server_cpu(), resource.getrusage(resource.RUSAGE_SELF))
