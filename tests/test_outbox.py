@@ -248,7 +248,7 @@ def test_an_ended_message_does_not_come_back(runtime: Connection):
 
 def test_no_address_stands_in_clear_while_a_mail_waits(owner: Connection):
     post()
-    rows = owner.execute("SELECT row_to_json(m)::text, convert_from(content, 'latin1') FROM safeguards_outboxmessage m")
+    rows = owner.execute("SELECT row_to_json(m)::text, encode(content, 'escape') FROM safeguards_outboxmessage m")
     assert "someone" not in str(rows.fetchall())
 
 
