@@ -89,7 +89,7 @@ def _probe(kind: str) -> tuple[str, subprocess.Popen[str]]:
         env=servers.child_env(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
@@ -98,7 +98,9 @@ def _probe(kind: str) -> tuple[str, subprocess.Popen[str]]:
 
 
 def _finish(process: subprocess.Popen[str]) -> dict[str, float]:
-    output, _ = process.communicate()
+    output, trouble = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"a probe broke: {trouble[-1500:]}")
     took = sorted(json.loads(output.splitlines()[-1]))
     return {"count": len(took), "p50": _at(took, 0.5), "p99": _at(took, 0.99), "longest": took[-1]}
 
