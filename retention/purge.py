@@ -194,13 +194,11 @@ def shred() -> int:
     return total
 
 
-def preview(
-    account_ids: Iterable[UUID], at: dt.datetime | None = None, *, sees_sealed: bool = False
-) -> list[dict[str, Any]]:
+def preview(account_ids: Iterable[UUID], at: dt.datetime | None = None) -> list[dict[str, Any]]:
     """Return what a purge would do now, per account and category, changing nothing (a dry run).
 
-    Each row: account (number), category, rows, due_at, fate ("erased", "not due", "waiting"). Without `sees_sealed`
-    holds the customer was not told of do not show before the due date (silence.md, S9).
+    Each row: account (number), category, rows, due_at, fate ("erased", "not due", "waiting"). Holds the
+    customer was not told of do not show before the due date (silence.md, S9).
     """
     at = at or timezone.now()
     ids = list(account_ids)
@@ -210,7 +208,7 @@ def preview(
     ):
         holds = erasure.account.holds.active(at).covering(erasure.category)
         due = erasure.due_at <= at
-        waits = (holds if sees_sealed or due else holds.told()).exists()
+        waits = (holds if due else holds.told()).exists()
         rows.append(
             {
                 "account": erasure.account.number,
