@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from django.utils.translation import gettext
 
 from accounts import datamap, mailing
 from accounts.errors import NotActionable
+from accounts.keys import identifiers
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Invoice, Service, State, Ticket, TicketMessage, User
 from accounts.safeguards import ledger
@@ -98,7 +98,7 @@ def _stop_services(account: Account, at: dt.datetime) -> None:
 def _request(
     account: Account, by: User, submission: UUID, counts: dict[str, int], at: dt.datetime
 ) -> tuple[DeletionRequest, str]:
-    code = "-".join(secrets.token_hex(2).upper() for _ in range(5))
+    code = identifiers.code()
     ticket = Ticket.objects.create(
         account=account, kind=Ticket.Kind.DELETION, subject=gettext("Deletion of the account"), created_at=at
     )

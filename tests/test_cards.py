@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.datamap import entries
+from accounts.keys.identifiers import code, reference
 from accounts.models import Contact, User
 from accounts.safeguards.cards import holds_card_number, refuse_card_number
 from accounts.safeguards.fields import SealedJSON, SealedText
@@ -81,6 +83,17 @@ def test_other_digits_pass(text: str):
 def test_the_portals_own_identifiers_pass():
     texts = [f"/password/reset/{uuid4().hex}-d0abc-{secrets.token_hex(16)}/" for _ in range(20_000)]
     assert sum(map(holds_card_number, texts)) == 0
+
+
+def test_a_reference_or_code_never_reads_like_a_card_number(monkeypatch: pytest.MonkeyPatch):
+    """Not even when chance gives digits wherever it may: groups of digits alone would, once in ten thousand codes."""
+    monkeypatch.setattr(secrets, "choice", lambda letters: letters[0])
+
+    mail = f"Reference: {reference('DEL')}\nCode: {code()}"
+
+    assert re.findall(r"\d{3}", mail), "digits were given"
+    assert not re.search(r"\d\W?\d\W?\d\W?\d", mail)
+    assert holds_card_number("5678-9012-3456-7898"), "the control: groups of digits alone"
 
 
 def test_the_refusal_repeats_nothing_of_it():

@@ -9,6 +9,7 @@ from uuid import UUID
 
 # Crockford's base 32 without letters that read like digits: references are spoken on the telephone.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+LETTERS = ALPHABET.lstrip("23456789")
 
 
 def uuid7() -> UUID:
@@ -20,9 +21,20 @@ def uuid7() -> UUID:
 
 
 def reference(prefix: str) -> str:
-    """Return a random reference such as `DEL-7F3K-22QM` (40 bits): it tells neither order nor number."""
-    letters = "".join(secrets.choice(ALPHABET) for _ in range(8))
-    return f"{prefix}-{letters[:4]}-{letters[4:]}"
+    """Return a random reference such as `DEL-KF3K-Q2QM` (38 bits): it tells neither order nor number."""
+    return f"{prefix}-{_groups(2)}"
+
+
+def code() -> str:
+    """Return a random code such as `K7QM-B2X9-...` (five groups, 95 bits) for whoever has no sign-in any more."""
+    return _groups(5)
+
+
+def _groups(number: int) -> str:
+    # A letter first: groups of digits alone would read like a card number, which no stored text may hold (P4).
+    return "-".join(
+        secrets.choice(LETTERS) + "".join(secrets.choice(ALPHABET) for _ in range(3)) for _ in range(number)
+    )
 
 
 def account_number() -> str:
