@@ -71,7 +71,7 @@ class InvoiceAdmin(RecordAdmin):
         ]
         lines = [
             (eyes.on(line, "text"), line.quantity, amount(line.amount_cents, record.currency))
-            for line in record.lines.order_by("created_at")
+            for line in record.lines.order_by("created_at", "pk")
         ]
         payments = [
             (
@@ -79,7 +79,7 @@ class InvoiceAdmin(RecordAdmin):
                 amount(payment.amount_cents, record.currency),
                 moment(payment.paid_at),
             )
-            for payment in record.payments.order_by("paid_at")
+            for payment in record.payments.order_by("paid_at", "pk")
         ]
         return [
             Section("Invoice", facts=[*facts, *eyes.facts(record)]),
@@ -175,7 +175,7 @@ def conversation(eyes: Eyes, ticket: Ticket) -> Section:
             moment(message.created_at),
             eyes.on(message, "body"),
         )
-        for message in ticket.messages.order_by("created_at")
+        for message in ticket.messages.order_by("created_at", "pk")
     ]
     return Section("Messages", head=("From", "When", "Message"), rows=rows)
 
@@ -222,7 +222,7 @@ class UserAdmin(RecordAdmin):
         person = Person.objects.filter(user_id=record.pk).first()
         names = [
             (name.get_kind_display(), eyes.on(name, "value"), "yes" if name.signs_in else "no")
-            for name in SignInIdentifier.objects.filter(user=record).order_by("kind")
+            for name in SignInIdentifier.objects.filter(user=record).order_by("kind", "pk")
         ]
         return [
             Section("User", facts=[*facts, *(eyes.facts(person) if person else [])]),

@@ -127,5 +127,5 @@ def _pay_form(request: HttpRequest, account: Account) -> PayForm | None:
     """Return the form, or None where nothing can be paid here or no method is on file."""
     if not paying.provider().pays_online:
         return None
-    methods = list(PaymentMethod.objects.filter(account=account, removed_at=None).order_by("-created_at"))
+    methods = list(PaymentMethod.objects.filter(account=account, removed_at=None).order_by("-created_at", "-pk"))
     return PayForm(methods, request.POST or None) if methods else None

@@ -94,11 +94,11 @@ class AccountAdmin(RecordAdmin):
     def _people(self, eyes: Eyes, account: Account) -> list[Section]:
         people = [
             (eyes.on(person, "name"), eyes.on(person, "username"))
-            for person in Person.objects.filter(account=account).order_by("created_at")
+            for person in Person.objects.filter(account=account).order_by("created_at", "pk")
         ]
         names = [
             (name.get_kind_display(), eyes.on(name, "value"), "yes" if name.signs_in else "no")
-            for name in SignInIdentifier.objects.filter(account=account).order_by("kind")
+            for name in SignInIdentifier.objects.filter(account=account).order_by("kind", "pk")
         ]
         return [
             Section("People", head=("Name", "User name"), rows=people),
@@ -106,7 +106,7 @@ class AccountAdmin(RecordAdmin):
         ]
 
     def _contacts(self, eyes: Eyes, account: Account) -> list[Section]:
-        contacts = Contact.objects.filter(account=account, removed_at=None).order_by("created_at")
+        contacts = Contact.objects.filter(account=account, removed_at=None).order_by("created_at", "pk")
         rows = [
             (
                 contact.get_role_display(),
@@ -114,7 +114,7 @@ class AccountAdmin(RecordAdmin):
             )
             for contact in contacts
         ]
-        addresses = Address.objects.filter(account=account, removed_at=None).order_by("created_at")
+        addresses = Address.objects.filter(account=account, removed_at=None).order_by("created_at", "pk")
         lines = [
             (
                 address.get_kind_display(),
@@ -135,7 +135,7 @@ class AccountAdmin(RecordAdmin):
                 moment(service.term_ends_at) or "none",
                 moment(service.stops_at) or "not planned",
             )
-            for service in Service.objects.filter(account=account).order_by("started_at")
+            for service in Service.objects.filter(account=account).order_by("started_at", "pk")
         ]
         return Section("Services", head=("Plan", "Name", "Minimum term ends", "Stops"), rows=rows)
 
@@ -146,7 +146,7 @@ class AccountAdmin(RecordAdmin):
                 amount(invoice.total_cents, invoice.currency),
                 moment(invoice.due_at),
             )
-            for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at")
+            for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at", "pk")
         ]
         return Section("Unpaid invoices", head=("Number", "Total", "Due"), rows=rows)
 
@@ -157,7 +157,7 @@ class AccountAdmin(RecordAdmin):
                 amount(dispute.amount_cents, dispute.currency),
                 moment(dispute.opened_at),
             )
-            for dispute in Dispute.objects.filter(account=account).order_by("opened_at")
+            for dispute in Dispute.objects.filter(account=account).order_by("opened_at", "pk")
         ]
         return Section("Payment disputes", head=("State", "Amount", "Opened"), rows=rows)
 
@@ -170,7 +170,7 @@ class AccountAdmin(RecordAdmin):
                 moment(hold.placed_at),
                 "yes" if sight.covers(hold, now) else "no",
             )
-            for hold in sight.holds_for(eyes.user).filter(account=account).order_by("placed_at")
+            for hold in sight.holds_for(eyes.user).filter(account=account).order_by("placed_at", "pk")
         ]
         head = ("Kind", "Covers", "Placed", "Active")
         return Section("Holds", head=head, rows=rows, empty="None that your role shows.")
@@ -185,19 +185,19 @@ class AccountAdmin(RecordAdmin):
                 moment(request.due_at),
                 str(sight.standing(request, steps, visible, now)),
             )
-            for request in DeletionRequest.objects.filter(account=account).order_by("requested_at")
+            for request in DeletionRequest.objects.filter(account=account).order_by("requested_at", "pk")
         ]
         return Section("Deletion", head=("Reference", "Due", "State"), rows=rows, empty="Not asked for.")
 
     def _tickets(self, eyes: Eyes, account: Account) -> Section:
         rows = [
             (self._link(ticket, ticket.reference), ticket.get_state_display(), moment(ticket.created_at))
-            for ticket in Ticket.objects.filter(account=account, removed_at=None).order_by("created_at")
+            for ticket in Ticket.objects.filter(account=account, removed_at=None).order_by("created_at", "pk")
         ]
         return Section("Tickets", head=("Reference", "State", "Opened"), rows=rows)
 
     def _entries(self, eyes: Eyes, account: Account) -> Section:
-        entries = sight.ledger_for(eyes.user).filter(subject=account.pk).order_by("-at")[:RECENT]
+        entries = sight.ledger_for(eyes.user).filter(subject=account.pk).order_by("-at", "-pk")[:RECENT]
         rows = [(moment(entry.at), entry.action, entry.actor) for entry in entries]
         return Section(f"Ledger, the last {RECENT}", head=("When", "What", "Who"), rows=rows)
 

@@ -45,7 +45,7 @@ class Pile:
     @property
     def entries(self) -> list[tuple[str, str, Any]]:
         """The first rows as (name, address, when)."""
-        first = self.rows.order_by(self.when)[:SHOWN]
+        first = self.rows.order_by(self.when, "pk")[:SHOWN]
         return [(self.name(row), _address(self.target(row)), moment(getattr(row, self.when))) for row in first]
 
 

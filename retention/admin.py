@@ -218,7 +218,7 @@ def hold_sections(eyes: Eyes, hold: Hold) -> list[Section]:
     ]
     releases = [
         (moment(r.requested_at), r.requested_by, eyes.on(r, "reason"), moment(r.approved_at) or "not yet")
-        for r in hold.releases.order_by("requested_at")
+        for r in hold.releases.order_by("requested_at", "pk")
     ]
     return [
         Section("Hold", facts=[*facts, *eyes.facts(hold)]),

@@ -83,7 +83,7 @@ def _told(blocker: Blocker, links: bool) -> Row:
 def cancel_context(asked: DeletionRequest, account: Account) -> Row:
     """Return what the cancel page shows: what runs again, what ended for good meanwhile."""
     now = timezone.now()
-    stopping = Service.objects.filter(account=account).exclude(closing_stops_at=None).order_by("started_at")
+    stopping = Service.objects.filter(account=account).exclude(closing_stops_at=None).order_by("started_at", "pk")
     ends = {service.name: service.stops_at for service in stopping}
     return {
         "deletion": asked,
@@ -97,5 +97,5 @@ def cancel_context(asked: DeletionRequest, account: Account) -> Row:
 def running_services(account: Account) -> list[str]:
     """Return the names of the services that run now."""
     now = timezone.now()
-    running = Service.objects.running(now).filter(Q(account=account)).order_by("started_at")
+    running = Service.objects.running(now).filter(Q(account=account)).order_by("started_at", "pk")
     return [service.name for service in running]

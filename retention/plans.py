@@ -111,7 +111,7 @@ def blockers(account: Account, at: dt.datetime) -> list[Blocker]:
     """Return what delays a part and was told: invoices and terms live, disputes and holds by the view."""
     found = [Blocker("invoice", invoice, cents=cents) for invoice, cents in paying.owed(account.pk)]
     found += [Blocker("term", service) for service in Service.objects.bound(at).filter(account=account)]
-    told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at"))
+    told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at", "pk"))
     disputes = Dispute.objects.in_bulk([hold.cause for hold in told if hold.kind == Hold.Kind.DISPUTE and hold.cause])
     labels = dict(datamap.Category.choices)
     for hold in told:
@@ -146,7 +146,12 @@ def _covered(blocker: Blocker) -> set[str]:
 
 def _kept_still(account: Account, at: dt.datetime) -> list[Line]:
     """Return what the schedule keeps beyond the grace period and has not ended yet."""
-    kept = Erasure.objects.live().filter(account=account, due_at__gt=at).exclude(kept_for="").order_by("due_at")
+    kept = (
+        Erasure.objects.live()
+        .filter(account=account, due_at__gt=at)
+        .exclude(kept_for="")
+        .order_by("due_at", "category")
+    )
     return [
         Line(e.category, Category(e.category).label, 0, True, e.due_at, schedule.RULES[Category(e.category)].reason)
         for e in kept
@@ -166,6 +171,6 @@ def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]
 
 def _stops(account: Account, closed_at: dt.datetime) -> list[Stop]:
     running = Q(stops_at=None) | Q(stops_at__gt=closed_at)
-    services = Service.objects.filter(running, account=account).order_by("started_at")
+    services = Service.objects.filter(running, account=account).order_by("started_at", "pk")
     stops = [(service, service.closing_stops_at or service.stop_on_close(closed_at)) for service in services]
     return [Stop(service, stops_at, stops_at <= closed_at) for service, stops_at in stops]

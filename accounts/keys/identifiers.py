@@ -13,11 +13,12 @@ LETTERS = ALPHABET.lstrip("23456789")
 
 
 def uuid7() -> UUID:
-    """Return a UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
-    millis = time.time_ns() // 1_000_000
-    tail = int.from_bytes(os.urandom(10), "big")
-    value = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | (tail >> 68 & 0xFFF) << 64 | 0b10 << 62 | tail & (2**62 - 1)
-    return UUID(int=value)
+    """Return a UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, 12 bits of their fraction (§6.2, method 3, as
+    PostgreSQL's own function does), 62 random bits. Rows made one after the other sort in that order.
+    """
+    millis, nanos = divmod(time.time_ns(), 1_000_000)
+    tail = int.from_bytes(os.urandom(8), "big") & (2**62 - 1)
+    return UUID(int=(millis & (2**48 - 1)) << 80 | 0x7 << 76 | nanos * 4096 // 1_000_000 << 64 | 0b10 << 62 | tail)
 
 
 def reference(prefix: str) -> str:
