@@ -25,10 +25,11 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
 
     Raises PermissionDenied for anybody but the owner, NotActionable after the due date (silence.md, S0).
     """
-    at = at or timezone.now()
     request = DeletionRequest.objects.get(pk=request_id)
     with named(request.account_id), keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([request.account_id]).get()
+        # The time after the wait for the lock: what is too late by then is too late.
+        at = at or timezone.now()
         request.refresh_from_db()
         if by.account_id != account.pk or not by.is_owner:
             raise PermissionDenied("Only the owner of an account can cancel its deletion.")

@@ -19,19 +19,21 @@ from uuid import UUID
 
 import structlog
 from django.db import Error, connection, models, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts import datamap, mailing
+from accounts import datamap
 from accounts.datamap import Category
-from accounts.keys.keyring import KeyDestroyed, keyring
+from accounts.keys.keyring import keyring
 from accounts.keys.provider import KeyUnavailable
-from accounts.models import Account, Contact, Session, SignInIdentifier, State
+from accounts.models import Account, Session, SignInIdentifier, State
 from accounts.safeguards import ledger, shredding
 from accounts.safeguards.ledger import SYSTEM, Fact
-from accounts.safeguards.models import DestructionOrder, OutboxMessage
-from accounts.safeguards.sealing import DoesNotOpen
-from retention import guards, letters, obligations, queue, releasing, schedule, verifying
-from retention.models import DeletionRequest, Erasure, PurgeSwitch, Stage
+from accounts.safeguards.shredding import Order
+from retention import deleting, guards, last_mails, obligations, queue, releasing, schedule, verifying
+from retention.covering import WHOLE, covers
+from retention.deleting import Claim, Counts, Gone, Pair
+from retention.models import Erasure, PurgeSwitch, Stage
 from retention.refusals import GOVERNED, PASSING, STATEMENT_TIMEOUT, code_of
 
 log = structlog.get_logger(__name__)
@@ -49,8 +51,6 @@ TRIES = 4
 FIRST_RETRY = dt.timedelta(minutes=1)
 LAST_RETRY = dt.timedelta(hours=6)
 
-Pair = tuple[UUID, str]
-
 
 @dataclass
 class Tally:
@@ -64,15 +64,6 @@ class Tally:
     stopped: str = ""
     longest: float = 0.0
     touched: set[UUID] = field(default_factory=set)
-
-
-@dataclass
-class Claim:
-    """What a batch may do, decided under the lock: whole categories, and categories that a period holds in part."""
-
-    accounts: dict[UUID, Account]
-    free: dict[Pair, UUID] = field(default_factory=dict)
-    partly: dict[Pair, UUID] = field(default_factory=dict)
 
 
 def ring(at: dt.datetime | None = None, *, limit: int | None = None, only: Collection[UUID] | None = None) -> Tally:
@@ -92,6 +83,10 @@ def ring(at: dt.datetime | None = None, *, limit: int | None = None, only: Colle
     releasing.end_passed(at)
     _settle_agreements(at)
     _erase_all(tally, at, stopped, limit, only)
+    # Asked again: whoever stops everything meanwhile does not want the one step that cannot be taken back.
+    if "" in PurgeSwitch.stopped():
+        tally.stopped = "stop switch"
+        return tally
     tally.keys = shred()
     tally.verified = verifying.verify(at)
     return tally
@@ -100,8 +95,15 @@ def ring(at: dt.datetime | None = None, *, limit: int | None = None, only: Colle
 def end_sign_in(at: dt.datetime) -> None:
     """End sign-in at the due date for everybody, whatever holds or stops their erasure (silence.md, S4, S14)."""
     due = Account.objects.filter(state=State.CLOSED, due_at__lte=at)
-    SignInIdentifier.objects.filter(account__in=due, signs_in=True).update(signs_in=False)
-    Session.objects.filter(account__in=due).delete()
+    signing_in = SignInIdentifier.objects.filter(account__in=due, signs_in=True).values("account")
+    open_sessions = Session.objects.filter(account__in=due).values("account")
+    wanted = list(due.filter(Q(pk__in=signing_in) | Q(pk__in=open_sessions)).values_list("pk", flat=True)[:PICKED])
+    with transaction.atomic(durable=True):
+        # Locked first and asked again: a customer may be cancelling in this moment. Whom somebody else has comes next.
+        locked = Account.objects.locked(wanted, skip=True).values_list("pk", flat=True)
+        ended = list(due.filter(pk__in=list(locked)).values_list("pk", flat=True))
+        SignInIdentifier.objects.filter(account__in=ended, signs_in=True).update(signs_in=False)
+        Session.objects.filter(account__in=ended).delete()
 
 
 def erase(account_ids: Sequence[UUID], at: dt.datetime | None = None, *, chunk: int | None = None) -> Tally:
@@ -114,10 +116,10 @@ def erase(account_ids: Sequence[UUID], at: dt.datetime | None = None, *, chunk: 
     with keyring(), transaction.atomic(durable=True):
         _bound_statements()
         claim = claimed(account_ids, at)
-        counts = deleted(claim, chunk)
+        counts = deleted(claim, at, chunk)
         if claim.free or claim.partly:
             settled(claim, counts, at, complete=chunk is None)
-    rows = sum(counts.values())
+    rows = sum(gone.rows for gone in counts.values())
     touched = {account_id for account_id, _ in (*claim.free, *claim.partly)}
     return Tally(accounts=len(touched), rows=rows, longest=time.monotonic() - began, touched=touched)
 
@@ -134,7 +136,8 @@ def claimed(account_ids: Sequence[UUID], at: dt.datetime) -> Claim:
     stopped = PurgeSwitch.stopped()
     for erasure_id, account_id, category, whole, part in _due_with_holds(list(accounts), at):
         pair = (account_id, category)
-        if category in stopped or whole:
+        # Contact data that a period holds in part stays whole: the customer is still to be told (silence.md, S4, S13).
+        if {"", category} & stopped or whole or (part and category == Category.CONTACT):
             held.add(account_id)
         elif part:
             held.add(account_id)
@@ -148,25 +151,25 @@ def claimed(account_ids: Sequence[UUID], at: dt.datetime) -> Claim:
     return claim
 
 
-def deleted(claim: Claim, chunk: int | None = None) -> dict[tuple[UUID, str, str], int]:
-    """Read where the last mails go, delete, post them; return rows per (account, category, table)."""
+def deleted(claim: Claim, at: dt.datetime, chunk: int | None = None) -> Counts:
+    """Read where the last mails go, delete, post them; return what went per (account, category, table)."""
     if not claim.free and not claim.partly:
         return {}
     addresses = {}
     if chunk is None:
-        addresses = _last_addresses([a for a, category in claim.free if category == Category.CONTACT])
+        addresses = last_mails.last_addresses([a for a, category in claim.free if category == Category.CONTACT])
     _touch_accounts({account_id for account_id, _ in (*claim.free, *claim.partly)})
-    counts = _delete_chunk(claim, chunk) if chunk else _delete_whole(claim)
-    counts.update(_delete_outside_periods(claim))
-    _post_done_mails(addresses, counts)
+    counts = deleting.delete_chunk(claim, at, chunk) if chunk else deleting.delete_whole(claim, at)
+    counts.update(deleting.delete_outside_periods(claim, at))
+    last_mails.post_done_mails(addresses, counts)
     return counts
 
 
-def settled(claim: Claim, counts: dict[tuple[UUID, str, str], int], at: dt.datetime, *, complete: bool) -> None:
+def settled(claim: Claim, counts: Counts, at: dt.datetime, *, complete: bool) -> None:
     """Note what went: erasure rows, destruction orders, one ledger entry per account."""
-    per_pair: dict[Pair, dict[str, int]] = defaultdict(dict)
-    for (account_id, category, table), number in counts.items():
-        per_pair[account_id, category][table] = number
+    per_pair: dict[Pair, dict[str, Gone]] = defaultdict(dict)
+    for (account_id, category, table), gone in counts.items():
+        per_pair[account_id, category][table] = gone
     # In a chunk nothing is gone yet: the whole statement that follows the last one says so.
     done = claim.free if complete else {}
     _mark(done, per_pair, gone=True)
@@ -178,8 +181,7 @@ def settled(claim: Claim, counts: dict[tuple[UUID, str, str], int], at: dt.datet
     # What a period keeps is looked at again tomorrow.
     again = at + schedule.span("removed")
     Erasure.objects.filter(pk__in=claim.partly.values(), state=Stage.DUE).update(retry_at=again)
-    orders = [DestructionOrder(subject=account_id, category=category) for account_id, category in done]
-    DestructionOrder.objects.bulk_create(orders, ignore_conflicts=True)
+    shredding.order(_by_account(done))
     _write_ledger(done, per_pair, at)
 
 
@@ -197,28 +199,27 @@ def shred() -> int:
 def preview(account_ids: Iterable[UUID], at: dt.datetime | None = None) -> list[dict[str, Any]]:
     """Return what a purge would do now, per account and category, changing nothing (a dry run).
 
-    Each row: account (number), category, rows, due_at, fate ("erased", "not due", "waiting"). Holds the
-    customer was not told of do not show before the due date (silence.md, S9).
+    Each row: account (number), category, rows, due_at, fate ("erased", "not due", "waiting"). For the operator's
+    command alone: whoever may not know of sealed matters has a dry run of their own in the admin (silence.md, S9).
     """
     at = at or timezone.now()
     ids = list(account_ids)
-    rows = []
-    for erasure in (
-        Erasure.objects.filter(account_id__in=ids, state=Stage.DUE).select_related("account").order_by("due_at")
-    ):
-        holds = erasure.account.holds.active(at).covering(erasure.category)
-        due = erasure.due_at <= at
-        waits = (holds if due else holds.told()).exists()
-        rows.append(
-            {
-                "account": erasure.account.number,
-                "category": erasure.category,
-                "rows": datamap.count([erasure.account_id], erasure.category).get(erasure.account_id, 0),
-                "due_at": erasure.due_at,
-                "fate": "waiting" if waits else ("erased" if due else "not due"),
-            }
-        )
-    return rows
+    fates = {
+        erasure_id: "waiting" if whole or part else "erased"
+        for erasure_id, _, _, whole, part in _due_with_holds(ids, at)
+    }
+    erasures = Erasure.objects.filter(account_id__in=ids, state=Stage.DUE).select_related("account")
+    there = {category.value: datamap.count(ids, category) for category in datamap.categories()}
+    return [
+        {
+            "account": erasure.account.number,
+            "category": erasure.category,
+            "rows": there[erasure.category].get(erasure.account_id, 0),
+            "due_at": erasure.due_at,
+            "fate": fates.get(erasure.pk, "not due"),
+        }
+        for erasure in erasures.order_by("due_at", "account", "category")
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ a ring's parts
@@ -345,15 +346,11 @@ def _due_with_holds(account_ids: list[UUID], at: dt.datetime) -> list[tuple[UUID
     """Return (erasure, account, category, held whole, held in part) of everything due."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT e.id, e.account_id, e.category,
-                      coalesce(bool_or(h.id IS NOT NULL AND h.period_from IS NULL AND h.period_to IS NULL), false),
-                      coalesce(bool_or(h.period_from IS NOT NULL OR h.period_to IS NOT NULL), false)
+            f"""SELECT e.id, e.account_id, e.category,
+                      coalesce(bool_or(h.id IS NOT NULL AND {WHOLE}), false),
+                      coalesce(bool_or(h.id IS NOT NULL AND NOT {WHOLE}), false)
                  FROM retention_erasure e
-                 LEFT JOIN retention_hold h
-                   ON h.account_id = e.account_id AND e.category <> 'credentials'
-                  AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
-                  AND (cardinality(h.categories) = 0 OR e.category = ANY(h.categories))
-                  AND NOT e.category = ANY(h.already_gone)
+                 LEFT JOIN retention_hold h ON h.account_id = e.account_id AND {covers("e.category")}
                 WHERE e.account_id = ANY(%s) AND e.state = 'due' AND e.due_at <= %s
                 GROUP BY e.id ORDER BY e.account_id, e.category""",
             [account_ids, at],
@@ -367,80 +364,7 @@ def _touch_accounts(account_ids: set[UUID]) -> None:
     Account.objects.filter(pk__in=account_ids).update(hold_epoch=models.F("hold_epoch") + 1)
 
 
-def _delete_whole(claim: Claim) -> dict[tuple[UUID, str, str], int]:
-    """Delete in one combined statement, one DELETE per table, counts by RETURNING."""
-    free: dict[str, list[UUID]] = defaultdict(list)
-    for account_id, category in claim.free:
-        free[category].append(account_id)
-    deletes, counts, params = [], [], []
-    for number, (model, entry) in enumerate(datamap.governed().items()):
-        ids = free.get(entry.category.value)
-        if ids:
-            table = model._meta.db_table
-            deletes.append(f"d{number} AS (DELETE FROM {table} WHERE account_id = ANY(%s) RETURNING account_id)")
-            counts.append(
-                f"SELECT account_id, '{entry.category.value}', '{table}', count(*) FROM d{number} GROUP BY account_id"
-            )
-            params.append(ids)
-    if not deletes:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {', '.join(deletes)} {' UNION ALL '.join(counts)}", params)
-        return {(account_id, category, table): n for account_id, category, table, n in cursor.fetchall()}
-
-
-def _delete_chunk(claim: Claim, chunk: int) -> dict[tuple[UUID, str, str], int]:
-    """Delete at most `chunk` rows, children before their parents."""
-    left = chunk
-    found: dict[tuple[UUID, str, str], int] = {}
-    for model, entry in datamap.governed().items():
-        table = model._meta.db_table
-        for account_id, category in claim.free:
-            # Contact data goes with the whole statement, which reads the address for the last mail first.
-            if category != entry.category or category == Category.CONTACT or left <= 0:
-                continue
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("
-                    f"SELECT ctid FROM {table} WHERE account_id = %s LIMIT %s))",
-                    [account_id, left],
-                )
-                if cursor.rowcount:
-                    found[account_id, category, table] = cursor.rowcount
-                    left -= cursor.rowcount
-    return found
-
-
-def _delete_outside_periods(claim: Claim) -> dict[tuple[UUID, str, str], int]:
-    """Delete what a period-scoped hold does not cover; a parent stays while a covered child does."""
-    found: dict[tuple[UUID, str, str], int] = {}
-    for model, entry in datamap.governed().items():
-        table, moment = model._meta.db_table, datamap.time_column(model)
-        children = "".join(
-            f" AND NOT EXISTS (SELECT 1 FROM {child} c WHERE c.{column} = t.{key})"
-            for child, column, key in datamap.children(model)
-        )
-        for account_id, category in claim.partly:
-            if category != entry.category:
-                continue
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    f"""DELETE FROM {table} t WHERE t.account_id = %s{children} AND NOT EXISTS (
-                          SELECT 1 FROM retention_hold h
-                           WHERE h.account_id = t.account_id
-                             AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
-                             AND (cardinality(h.categories) = 0 OR %s = ANY(h.categories))
-                             AND NOT %s = ANY(h.already_gone)
-                             AND coalesce(t.{moment} >= h.period_from, true)
-                             AND coalesce(t.{moment} < h.period_to, true))""",
-                    [account_id, category, category],
-                )
-                if cursor.rowcount:
-                    found[account_id, category, table] = cursor.rowcount
-    return found
-
-
-def _mark(erasures: dict[Pair, UUID], per_pair: dict[Pair, dict[str, int]], *, gone: bool) -> None:
+def _mark(erasures: dict[Pair, UUID], per_pair: dict[Pair, dict[str, Gone]], *, gone: bool) -> None:
     if not erasures:
         return
     state = "state = 'gone', gone_xid = pg_current_xact_id()::text::bigint," if gone else ""
@@ -448,91 +372,38 @@ def _mark(erasures: dict[Pair, UUID], per_pair: dict[Pair, dict[str, int]], *, g
         cursor.execute(
             f"""UPDATE retention_erasure e
                    SET {state} rows_gone_at = coalesce(e.rows_gone_at, clock_timestamp()), attempts = 0,
-                       retry_at = NULL, last_error = '', counts = (
+                       rows_shown = e.rows_shown + d.shown,
+                       retry_at = NULL, last_error = '', counts = CASE WHEN e.counts = '{{}}' THEN d.counts ELSE (
                          SELECT coalesce(jsonb_object_agg(t, n), '{{}}') FROM (
                            SELECT key AS t, sum(value::bigint) AS n FROM (
                              SELECT * FROM jsonb_each_text(e.counts)
                               UNION ALL SELECT * FROM jsonb_each_text(d.counts)) x
-                            GROUP BY key) y)
-                  FROM unnest(%s::uuid[], %s::jsonb[]) AS d(id, counts) WHERE e.id = d.id""",
-            [list(erasures.values()), [json.dumps(per_pair.get(pair, {})) for pair in erasures]],
+                            GROUP BY key) y) END
+                  FROM unnest(%s::uuid[], %s::jsonb[], %s::int[]) AS d(id, counts, shown) WHERE e.id = d.id""",
+            [
+                list(erasures.values()),
+                [json.dumps({t: gone.rows for t, gone in per_pair.get(pair, {}).items()}) for pair in erasures],
+                [sum(gone.shown for gone in per_pair.get(pair, {}).values()) for pair in erasures],
+            ],
         )
 
 
-def _write_ledger(done: dict[Pair, UUID], per_pair: dict[Pair, dict[str, int]], at: dt.datetime) -> None:
+def _write_ledger(done: dict[Pair, UUID], per_pair: dict[Pair, dict[str, Gone]], at: dt.datetime) -> None:
     touched: dict[UUID, dict[str, Any]] = defaultdict(lambda: {"categories": [], "rows": {}})
     for account_id, category in done:
         touched[account_id]["categories"].append(category)
     for (account_id, _category), tables in per_pair.items():
-        touched[account_id]["rows"].update(tables)
+        touched[account_id]["rows"].update({table: gone.rows for table, gone in tables.items()})
     ledger.record_many(
         (Fact(SYSTEM, "purge.erased", account_id, facts) for account_id, facts in sorted(touched.items())), at=at
     )
 
 
-def _last_addresses(account_ids: list[UUID]) -> dict[UUID, str]:
-    """Return the owners' addresses of accounts whose contact data goes now."""
-    if not account_ids:
-        return {}
-    owners = Contact.objects.filter(account_id__in=account_ids, role=Contact.Role.OWNER, removed_at=None)
-    addresses = {}
-    for contact in owners:
-        try:
-            addresses[contact.account_id] = contact.email
-        except (DoesNotOpen, KeyDestroyed):
-            # One address that nobody can read must not stop the erasure of everybody.
-            log.error("address does not open", account=str(contact.account_id))
-    return addresses
-
-
-def _post_done_mails(addresses: dict[UUID, str], counts: dict[tuple[UUID, str, str], int]) -> None:
-    """Seal the last mail under a key of its own, in the transaction that deletes; it goes once all is verified."""
-    if not addresses:
-        return
-    rows, kept = _gone_and_kept(list(addresses), counts)
-    messages = []
-    for request in DeletionRequest.objects.open().filter(account_id__in=addresses):
-        context = letters.done(request, rows[request.account_id], kept[request.account_id])
-        subject, body = mailing.render("retention/mail/done.txt", context)
-        messages.append(
-            OutboxMessage(
-                kind="mail",
-                event=verifying.done_event(request.pk),
-                subject=request.account_id,
-                content={"to": addresses[request.account_id], "subject": subject, "body": body},
-                created_at=timezone.now(),
-                due_at=None,
-            )
-        )
-    with keyring() as ring_of_keys:
-        ring_of_keys.prepare([message.key_place() for message in messages])
-        OutboxMessage.objects.bulk_create(messages, ignore_conflicts=True)
-
-
-def _gone_and_kept(
-    account_ids: list[UUID], counts: dict[tuple[UUID, str, str], int]
-) -> tuple[dict[UUID, int], dict[UUID, list[tuple[str, dt.datetime]]]]:
-    """Return per account how many rows went, earlier ones included, and what the schedule keeps until when."""
-    rows: dict[UUID, int] = defaultdict(int)
-    kept: dict[UUID, list[tuple[str, dt.datetime]]] = defaultdict(list)
-    for (account_id, _category, _table), number in counts.items():
-        rows[account_id] += number
-    for erasure in Erasure.objects.live().filter(account_id__in=account_ids).order_by("category"):
-        rows[erasure.account_id] += sum(erasure.counts.values())
-        if erasure.kept_for and erasure.state == Stage.DUE:
-            kept[erasure.account_id].append((erasure.category, erasure.due_at))
-    return rows, kept
-
-
-def _note_unreachable(orders: Sequence[DestructionOrder]) -> None:
+def _note_unreachable(orders: Sequence[Order]) -> None:
     """In the transaction that marks the orders done: the erasures' keys are gone."""
-    categories: dict[UUID, list[str]] = defaultdict(list)
-    for order in orders:
-        if order.category != "mail":
-            categories[order.subject].append(order.category)
-    if not categories:
+    pairs = {(o.subject, category) for o in orders for category in o.categories if category != "mail"}
+    if not pairs:
         return
-    pairs = [(subject, category) for subject, names in categories.items() for category in names]
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE retention_erasure e SET unreachable_at = clock_timestamp()
@@ -542,6 +413,13 @@ def _note_unreachable(orders: Sequence[DestructionOrder]) -> None:
             [[subject for subject, _ in pairs], [category for _, category in pairs]],
         )
     ledger.record_many(
-        Fact(SYSTEM, "keys.destroyed", subject, {"categories": sorted(names)})
-        for subject, names in sorted(categories.items())
+        Fact(SYSTEM, "keys.destroyed", subject, {"categories": names}) for subject, names in _by_account(pairs).items()
     )
+
+
+def _by_account(pairs: Iterable[Pair]) -> dict[UUID, list[str]]:
+    """Return the sorted categories of each account, in the accounts' order."""
+    found: dict[UUID, list[str]] = {}
+    for account_id, category in sorted(pairs):
+        found.setdefault(account_id, []).append(category)
+    return found

@@ -12,26 +12,24 @@ from uuid import UUID
 
 from django.db import connection
 
+from retention.covering import WHOLE, covers
+
 # Erasures that are due, not waiting for a retry and not covered whole; what a period keeps in part waits by
-# `retry_at`. Contact data goes last: while anything else is unfinished, the customer must be reachable to be told.
-PICK = """
+# `retry_at`. Contact data goes last and whole: while anything is unfinished, the customer must be reachable to be told.
+PICK = f"""
     SELECT e.account_id, min(e.due_at) AS first_due
       FROM retention_erasure e
      WHERE e.state = 'due' AND e.due_at <= %(at)s AND (e.retry_at IS NULL OR e.retry_at <= %(at)s)
        AND NOT e.category = ANY(%(stopped)s) AND NOT e.account_id = ANY(%(passed_over)s)
        AND (%(only)s::uuid[] IS NULL OR e.account_id = ANY(%(only)s))
-       AND (e.category = 'credentials' OR NOT EXISTS (
+       AND NOT EXISTS (
             SELECT 1 FROM retention_hold h
-             WHERE h.account_id = e.account_id AND (h.covers_until IS NULL OR h.covers_until > %(at)s)
-               AND (cardinality(h.categories) = 0 OR e.category = ANY(h.categories))
-               AND NOT e.category = ANY(h.already_gone)
-               AND h.period_from IS NULL AND h.period_to IS NULL))
+             WHERE h.account_id = e.account_id AND {covers("e.category", at="%(at)s")}
+               AND ({WHOLE} OR e.category = 'contact' OR %(parts_wait)s))
        AND (e.category <> 'contact' OR NOT EXISTS (
             SELECT 1 FROM retention_erasure o JOIN retention_hold h ON h.account_id = o.account_id
              WHERE o.account_id = e.account_id AND o.state = 'due' AND o.kept_for = '' AND o.category <> 'contact'
-               AND o.category <> 'credentials' AND (h.covers_until IS NULL OR h.covers_until > %(at)s)
-               AND (cardinality(h.categories) = 0 OR o.category = ANY(h.categories))
-               AND NOT o.category = ANY(h.already_gone)))
+               AND {covers("o.category", at="%(at)s")}))
      GROUP BY e.account_id ORDER BY first_due, e.account_id LIMIT %(limit)s
 """
 # Accounts whose agreement hold may have lost its ground: what was owed is paid, waived or ended.
@@ -60,6 +58,7 @@ def pick(
         "stopped": list(stopped),
         "passed_over": list(passed_over),
         "only": None if only is None else list(only),
+        "parts_wait": False,
     }
     with connection.cursor() as cursor:
         cursor.execute(PICK, params)
@@ -74,11 +73,11 @@ def settled(limit: int, at: dt.datetime) -> list[UUID]:
 
 
 def oldest_due(at: dt.datetime) -> dt.datetime | None:
-    """Return since when the oldest erasure that nothing holds has been due, or None: what health is measured by."""
+    """Return since when the oldest erasure that nothing holds, not even in part, has been due, or None (S9)."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT min(first_due) FROM ({PICK}) waiting",
-            {"at": at, "limit": 1, "stopped": [], "passed_over": [], "only": None},
+            {"at": at, "limit": 1, "stopped": [], "passed_over": [], "only": None, "parts_wait": True},
         )
         found: dt.datetime | None = cursor.fetchone()[0]
         return found

@@ -32,8 +32,8 @@ class AlreadyErased(NotActionable):
 
     def __init__(self, account: object, gone_at: dt.datetime | None) -> None:
         self.gone_at = gone_at
-        when = gone_at.isoformat() if gone_at else "an earlier time"
-        super().__init__(f"Account {account}: what this would cover was deleted at {when}. Nothing was placed.")
+        when = f"was deleted at {gone_at.isoformat()}" if gone_at else "is not there"
+        super().__init__(f"Account {account}: what this would cover {when}. Nothing was placed.")
 
 
 class Governed(NotActionable):

@@ -14,6 +14,7 @@ from accounts import datamap
 from accounts.safeguards import ledger
 from accounts.safeguards.ledger import SYSTEM
 from retention import schedule
+from retention.covering import covers
 from retention.refusals import GOVERNED, PASSING, code_of
 
 BATCH = 500
@@ -45,6 +46,7 @@ def _sweep_table(model: type[models.Model], condition: str, before: dt.datetime)
         f" AND NOT EXISTS (SELECT 1 FROM {child} c WHERE c.{column} = t.{key})"
         for child, column, key in datamap.children(model)
     )
+    covered = covers(f"'{category}'", moment=f"t.{datamap.time_column(model)}")
     total = 0
     while True:
         try:
@@ -52,12 +54,9 @@ def _sweep_table(model: type[models.Model], condition: str, before: dt.datetime)
                 cursor.execute(
                     f"""DELETE FROM {table} WHERE id IN (
                           SELECT t.id FROM {table} t WHERE {condition}{needed} AND NOT EXISTS (
-                            SELECT 1 FROM retention_hold h
-                             WHERE h.account_id = t.account_id
-                               AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
-                               AND (cardinality(h.categories) = 0 OR %s = ANY(h.categories)))
+                            SELECT 1 FROM retention_hold h WHERE h.account_id = t.account_id AND {covered})
                            LIMIT {BATCH})""",
-                    [before, category],
+                    [before],
                 )
                 done = int(cursor.rowcount)
         except Error as error:

@@ -7,11 +7,11 @@ key is left. An account is erased when everything that closing ends is verified.
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from uuid import UUID
 
 import structlog
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.db.models import Min
 from django.utils import timezone
 
 from accounts import datamap
@@ -24,6 +24,7 @@ from retention.models import DeletionRequest, Erasure, Stage
 
 log = structlog.get_logger(__name__)
 BATCH = 200
+Pair = tuple[UUID, str]
 
 
 def verify(at: dt.datetime | None = None, limit: int = 2_000) -> int:
@@ -34,7 +35,8 @@ def verify(at: dt.datetime | None = None, limit: int = 2_000) -> int:
     ready = Erasure.objects.filter(
         state=Stage.GONE, unreachable_at__isnull=False, rows_gone_at__lte=at - schedule.span("verify")
     )
-    ids = list(ready.order_by("rows_gone_at").values_list("account_id", flat=True).distinct()[:limit])
+    longest_gone = ready.values("account_id").annotate(first=Min("rows_gone_at")).order_by("first")
+    ids = list(longest_gone.values_list("account_id", flat=True)[:limit])
     for start in range(0, len(ids), BATCH):
         verified += _verify_accounts(ids[start : start + BATCH], at)
     return verified
@@ -47,36 +49,39 @@ def done_event(request_id: UUID) -> str:
 
 def _verify_accounts(account_ids: list[UUID], at: dt.datetime) -> int:
     with transaction.atomic(durable=True):
-        accounts = list(Account.objects.locked(account_ids, skip=True))
-        gone: dict[str, dict[UUID, Erasure]] = defaultdict(dict)
-        for erasure in Erasure.objects.filter(account__in=accounts, state=Stage.GONE, unreachable_at__isnull=False):
-            gone[erasure.category][erasure.account_id] = erasure
-        passed: list[UUID] = []
-        for category, erasures in gone.items():
-            left = datamap.count(erasures, category)
-            readable = _keys_left(list(erasures), category)
-            for account_id, erasure in erasures.items():
-                if left.get(account_id) or account_id in readable:
-                    log.error("verification found remains", account=str(account_id), category=category)
-                    continue
-                passed.append(erasure.pk)
-        Erasure.objects.filter(pk__in=passed).update(state=Stage.VERIFIED, verified_at=timezone.now())
-        _finish([account for account in accounts if account.state == State.CLOSED], at)
-    return len(passed)
+        accounts = dict(Account.objects.locked(account_ids, skip=True).values_list("pk", "state"))
+        erasures = Erasure.objects.filter(account__in=accounts, state=Stage.GONE, unreachable_at__isnull=False)
+        gone = set(erasures.values_list("account_id", "category"))
+        left = datamap.remaining(gone) | _keys_left(gone)
+        for account_id, category in sorted(left):
+            log.error("verification found remains", account=str(account_id), category=category)
+        _mark_verified(gone - left)
+        _finish([account_id for account_id, state in accounts.items() if state == State.CLOSED], at)
+    return len(gone - left)
 
 
-def _keys_left(account_ids: list[UUID], category: str) -> set[UUID]:
-    """Return the subjects whose key of the category can still be unwrapped by anybody."""
+def _keys_left(pairs: set[Pair]) -> set[Pair]:
+    """Return the (subject, category) pairs whose key can still be unwrapped by anybody."""
     with connections[KEYS].cursor() as cursor:
         cursor.execute(
-            "SELECT k.subject FROM keys_datakey k JOIN keys_keywrap w ON w.key_id = k.id "
-            "WHERE k.category = %s AND k.subject = ANY(%s)",
-            [category, account_ids],
+            "SELECT k.subject, k.category FROM keys_datakey k JOIN keys_keywrap w ON w.key_id = k.id "
+            "WHERE k.subject = ANY(%s)",
+            [list({subject for subject, _ in pairs})],
         )
-        return {row[0] for row in cursor.fetchall()}
+        return pairs & set(cursor.fetchall())
 
 
-def _finish(accounts: list[Account], at: dt.datetime) -> None:
+def _mark_verified(pairs: set[Pair]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE retention_erasure e SET state = 'verified', verified_at = clock_timestamp()
+                 FROM unnest(%s::uuid[], %s::text[]) AS d(account_id, category)
+                WHERE e.account_id = d.account_id AND e.category = d.category AND e.state = 'gone'""",
+            [[account_id for account_id, _ in pairs], [category for _, category in pairs]],
+        )
+
+
+def _finish(accounts: list[UUID], at: dt.datetime) -> None:
     """Make accounts erased whose closing is verified through and through, and let their last mail go."""
     unfinished = set(
         Erasure.objects.live()
@@ -85,9 +90,9 @@ def _finish(accounts: list[Account], at: dt.datetime) -> None:
         .exclude(state=Stage.VERIFIED)
         .values_list("account_id", flat=True)
     )
-    finished = [account for account in accounts if account.pk not in unfinished]
-    Account.objects.filter(pk__in=[account.pk for account in finished]).update(state=State.ERASED, erased_at=at)
+    finished = [account_id for account_id in accounts if account_id not in unfinished]
+    Account.objects.filter(pk__in=finished).update(state=State.ERASED, erased_at=at)
     requests = DeletionRequest.objects.open().filter(account__in=finished)
     outbox.release(done_event(request_id) for request_id in requests.values_list("pk", flat=True))
     requests.update(finished_at=at)
-    ledger.record_many((Fact(SYSTEM, "account.erased", account.pk) for account in finished), at=at)
+    ledger.record_many((Fact(SYSTEM, "account.erased", account_id) for account_id in finished), at=at)

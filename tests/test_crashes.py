@@ -143,7 +143,7 @@ def unfinished(free: list[UUID]) -> list[str]:
     found = [f"account {account.state}" for account in Account.objects.filter(pk__in=free).exclude(state=State.ERASED)]
     for erasure in Erasure.objects.at_closure().filter(account__in=free).exclude(state=ErasureStage.VERIFIED):
         found.append(f"{erasure.category} {erasure.state} {erasure.last_error}")
-    found += [f"order {order.category}" for order in DestructionOrder.objects.filter(done_at=None)]
+    found += [f"order {order.categories}" for order in DestructionOrder.objects.filter(done_at=None)]
     waiting = OutboxMessage.objects.filter(state=Delivery.QUEUED, due_at__isnull=False)
     return found + [f"mail {message.event}" for message in waiting]
 

@@ -335,7 +335,8 @@ def set_up() -> dict[str, UUID]:
             "VALUES (uuidv7(), 'LONE00000001', 'active', now(), 0) RETURNING id"
         ).fetchone()
         runtime.execute(
-            "INSERT INTO safeguards_destructionorder (id, subject, category) VALUES (uuidv7(), %s, 'identity')", [due]
+            "INSERT INTO safeguards_destructionorder (id, subject, categories) VALUES (uuidv7(), %s, '{identity}')",
+            [due],
         )
         runtime.execute(
             "INSERT INTO retention_purgeswitch (id, category, is_stopped, set_by, set_at) "
@@ -452,10 +453,10 @@ def test_a_time_claimed_for_a_release_is_not_believed(runtime: Connection, rita:
 # --------------------------------------------------------------------------------------------- keys
 
 
-def orders_for(runtime: Connection, account: UUID, category: str) -> str:
+def orders_for(runtime: Connection, account: UUID, *categories: str) -> str:
     row = runtime.execute(
-        "INSERT INTO safeguards_destructionorder (id, subject, category) VALUES (uuidv7(), %s, %s) RETURNING id",
-        [account, category],
+        "INSERT INTO safeguards_destructionorder (id, subject, categories) VALUES (uuidv7(), %s, %s) RETURNING id",
+        [account, list(categories)],
     ).fetchone()
     assert row is not None
     return str(row[0])

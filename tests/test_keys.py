@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -27,7 +28,8 @@ from accounts.models import Contact, User
 from accounts.safeguards import shredding
 from accounts.safeguards.models import DestructionOrder, OutboxMessage
 from accounts.safeguards.sealing import seal, unseal
-from tests.servers import Connection, Stage
+from accounts.safeguards.shredding import Order
+from tests.servers import Connection, Stage, connect
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -78,8 +80,9 @@ def ended_mail() -> OutboxMessage:
     return message
 
 
-def order_for(subject: UUID, category: str = "mail") -> DestructionOrder:
-    return DestructionOrder.objects.create(subject=subject, category=category)
+def order_for(subject: UUID, category: str = "mail") -> Order:
+    shredding.order({subject: [category]})
+    return Order(DestructionOrder.objects.get(subject=subject).pk, subject, [category])
 
 
 def test_one_key_covers_one_category_of_one_subject():
@@ -94,18 +97,18 @@ def test_two_who_write_at_once_use_one_key():
     first, second = Keyring(), Keyring()
     first._fetch_places([place])
     second._fetch_places([place])
-    first._make([place])
-    second._make([place])
+    first.make([place])
+    second.make([place])
     assert first.for_writing(place) == second.for_writing(place)
     assert KeyWrap.objects.count() == DataKey.objects.count() == 1
 
 
-def test_many_keys_are_made_in_three_queries():
+def test_many_keys_are_made_in_two_queries():
     places = [(uuid4(), "contact") for _ in range(30)]
     with keyring() as ring, CaptureQueriesContext(connections[KEYS]) as queries:
         ring.prepare(places)
         assert len({ring.for_writing(place)[0] for place in places}) == 30
-    assert len(queries) == 3
+    assert len(queries) == 2
 
 
 def test_no_key_stays_in_the_process_after_an_act():
@@ -186,9 +189,53 @@ def test_a_mail_that_waits_keeps_its_key():
     assert OutboxMessage.objects.get().content == {"to": "a@b.example"}
 
 
-def minted(order: DestructionOrder) -> tuple[str, bytes]:
+def test_an_order_is_obeyed_whole_or_not_at_all(alice: User):
+    mail = ended_mail().pk
+    shredding.order({mail: ["contact", "mail"]})
+    [order] = shredding.pending()
+    assert shredding.destroy([order], lambda orders: None) == 0
+    assert KeyWrap.objects.filter(key__subject=mail).exists()
+
+
+def test_two_orders_for_one_key_destroy_it_once():
+    mail = ended_mail().pk
+    shredding.order({mail: ["mail"]})
+    DestructionOrder.objects.create(subject=mail, categories=["mail", "mail"])
+    settled: list[Order] = []
+    assert shredding.destroy(shredding.pending(), settled.extend) == 2
+    assert len(settled) == 2 and not shredding.pending()
+    assert not KeyWrap.objects.filter(key__subject=mail).exists()
+
+
+def test_a_wrap_of_an_open_transaction_does_not_outlive_the_destruction():
+    """A rewrap that has not committed while the key is destroyed: the destruction waits for it, and takes it along."""
+    order = order_for(ended_mail().pk)
+    wrap = KeyWrap.objects.get(key__subject=order.subject)
+    with connect("keys") as rewrapper:
+        rewrapper.execute("BEGIN")
+        rewrapper.execute(
+            "INSERT INTO keys_keywrap (id, key_id, kek, wrapped, made_at) VALUES (%s, %s, 'new', %s, now())",
+            [uuid7(), wrap.key_id, bytes(wrap.wrapped)],
+        )
+        destroying = threading.Thread(target=in_own_connections, args=[order])
+        destroying.start()
+        destroying.join(0.5)
+        assert destroying.is_alive(), "it waits for the open transaction"
+        rewrapper.execute("COMMIT")
+        destroying.join(10)
+    assert not KeyWrap.objects.filter(key__subject=order.subject).exists()
+
+
+def in_own_connections(order: Order) -> None:
+    try:
+        shredding.destroy([order], lambda orders: None)
+    finally:
+        connections.close_all()
+
+
+def minted(order: Order) -> tuple[str, bytes]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT minted, token FROM mint_destruction(%s::uuid[])", [[order.pk]])
+        cursor.execute("SELECT minted, token FROM mint_destruction(%s::uuid[])", [[order.id]])
         return cursor.fetchone()
 
 
@@ -196,7 +243,7 @@ def minted(order: DestructionOrder) -> tuple[str, bytes]:
 def test_the_key_store_obeys_no_forged_token(keys_runtime: Connection, forged: str):
     order = order_for(ended_mail().pk)
     at, token = minted(order)
-    subject, category = order.subject, order.category
+    subject, [category] = order.subject, order.categories
     if forged == "token":
         token = bytes(32)
     elif forged == "subject":

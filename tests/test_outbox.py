@@ -58,7 +58,7 @@ def test_a_mail_goes_out_once_and_leaves_nothing_readable_behind():
     assert sent.to == ["someone@example.com"] and sent.extra_headers["Message-ID"].startswith(f"<{message.pk}@")
     row = OutboxMessage.objects.get()
     assert row.state == Delivery.SENT and row.content is None and row.ended_at is not None
-    assert DestructionOrder.objects.get(subject=row.pk, category="mail").done_at is None
+    assert DestructionOrder.objects.get(subject=row.pk, categories=["mail"]).done_at is None
 
 
 def test_the_key_of_a_sent_mail_is_destroyed_by_the_next_shredding():

@@ -189,7 +189,7 @@ def count_violations(result: Result, owner: Connection) -> Count:
             [ids],
         )
     }
-    orders = set(owner.execute("SELECT subject, category FROM safeguards_destructionorder").fetchall())
+    orders = set(owner.execute("SELECT subject, unnest(categories) FROM safeguards_destructionorder").fetchall())
     found = Count()
     for pair in result.pairs:
         wanted = covered_by(pair.what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -43,7 +44,7 @@ def foreign() -> Mapping[str, Foreign]:
 def governed() -> dict[Model, Personal]:
     """Return the models whose rows the purge erases and the database guards, children before their parents."""
     ours = {model: entry for model, entry in entries().items() if entry.ends == Ends.ROWS and entry.account}
-    return {model: ours[model] for model in _children_first(ours)}
+    return {model: ours[model] for model in _children_first(tuple(ours))}
 
 
 def in_category(category: str) -> list[Model]:
@@ -92,6 +93,23 @@ def count(account_ids: Iterable[UUID], category: str) -> dict[UUID, int]:
     return totals
 
 
+def remaining(pairs: Iterable[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+    """Return which of the (account, category) pairs have any row left, in one statement."""
+    wanted: dict[str, list[UUID]] = {}
+    for account_id, category in pairs:
+        wanted.setdefault(category, []).append(account_id)
+    parts = [
+        rows(model, wanted[entry.category])
+        .annotate(in_category=Value(entry.category.value, output_field=models.CharField()))
+        .order_by()
+        .values_list(entry.account, "in_category")
+        .distinct()
+        for model, entry in governed().items()
+        if entry.category in wanted
+    ]
+    return set(parts[0].union(*parts[1:])) if parts else set()
+
+
 def counts(account_ids: Iterable[UUID], cutoffs: Mapping[str, dt.datetime]) -> dict[str, int]:
     """Return the number of rows a customer may see per category, of all the accounts together."""
     ids = list(account_ids)
@@ -119,7 +137,8 @@ def categories() -> list[Category]:
     return [category for category in Category if category in used]
 
 
-def _children_first(ours: Mapping[Model, Personal]) -> list[Model]:
+@cache
+def _children_first(ours: tuple[Model, ...]) -> list[Model]:
     ordered: list[Model] = []
 
     def visit(model: Model) -> None:

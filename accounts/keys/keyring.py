@@ -36,6 +36,7 @@ MAKE = """
     SELECT w.wrap, w.id, w.kek, w.wrapped, w.made_at
       FROM unnest(%(wraps)s::uuid[], %(ids)s::uuid[], %(keks)s::text[], %(boxes)s::bytea[], %(times)s::timestamptz[])
            AS w(wrap, id, kek, wrapped, made_at) JOIN made USING (id)
+    RETURNING key_id
 """
 
 
@@ -80,8 +81,7 @@ class Keyring:
         self._fetch_places(missing)
         absent = [place for place in missing if place not in self._by_place]
         if absent:
-            self._make(absent)
-            self._fetch_places(absent)
+            self.make(absent)
 
     def forget(self) -> None:
         """Drop every key."""
@@ -112,12 +112,18 @@ class Keyring:
             if key_id not in self._by_id:
                 raise failure
 
-    def _make(self, places: list[Place]) -> None:
-        """Insert new keys; they commit in their own database before the row that needs them, an orphan is harmless."""
+    def make(self, places: Iterable[Place]) -> None:
+        """Make the keys of places that have none: they commit in their own database before the row that needs them,
+        and an orphan is harmless. What somebody else made first is fetched.
+        """
+        places = list(places)
+        if not places:
+            return
         now = timezone.now()
-        ids = [uuid7() for _ in places]
-        wraps = [provider().wrap(os.urandom(32), key_id.bytes) for key_id in ids]
-        _query(
+        keys = {uuid7(): os.urandom(32) for _ in places}
+        ids = list(keys)
+        wraps = [provider().wrap(key, key_id.bytes) for key_id, key in keys.items()]
+        made = _query(
             MAKE,
             {
                 "ids": ids,
@@ -129,6 +135,11 @@ class Keyring:
                 "boxes": [box for _, box in wraps],
             },
         )
+        ours = {key_id for (key_id,) in made}
+        self._by_id.update((key_id, keys[key_id]) for key_id in ours)
+        self._by_place.update((place, key_id) for place, key_id in zip(places, ids, strict=True) if key_id in ours)
+        if others := [place for place in places if place not in self._by_place]:
+            self._fetch_places(others)
 
 
 def _query(sql: str, params: object) -> list[tuple]:  # type: ignore[type-arg]

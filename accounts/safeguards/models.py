@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -106,16 +107,16 @@ class OutboxMessage(models.Model):
 
 
 class DestructionOrder(models.Model):
-    """A data key that is to be destroyed; obeyed only in a later transaction than the one that made it due."""
+    """Data keys of one subject that are to be destroyed; obeyed only in a later transaction than what made them due."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     subject = models.UUIDField()
-    category = models.CharField(max_length=32)
+    categories = ArrayField(models.CharField(max_length=32))
     made_at = models.DateTimeField(db_default=Now())
     done_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["subject", "category"], name="destruction_ordered_once")]
+        constraints = [models.UniqueConstraint(fields=["subject", "categories"], name="destruction_ordered_once")]
         indexes = [models.Index(fields=["made_at"], condition=Q(done_at=None), name="destruction_pending")]
 
     def __str__(self) -> str:

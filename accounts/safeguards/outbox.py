@@ -16,7 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.keys.keyring import KeyDestroyed, keyring
-from accounts.safeguards.models import Delivery, DestructionOrder, OutboxMessage
+from accounts.safeguards import shredding
+from accounts.safeguards.models import Delivery, OutboxMessage
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +118,7 @@ def _end(message: OutboxMessage, state: Delivery) -> None:
             state=state, ended_at=now, content=None, last_error=""
         )
         if ended:
-            DestructionOrder.objects.bulk_create([_order(message.pk)], ignore_conflicts=True)
+            shredding.order({message.pk: ["mail"]})
             if message.copy is not None and state == Delivery.SENT:
                 for hook in _sent_hooks:
                     hook(message.copy, now)
@@ -130,7 +131,3 @@ def _expire(at: dt.datetime) -> int:
         _end(message, Delivery.EXPIRED)
         expired += 1
     return expired
-
-
-def _order(message_id: UUID) -> DestructionOrder:
-    return DestructionOrder(subject=message_id, category="mail")

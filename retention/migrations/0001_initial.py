@@ -362,6 +362,7 @@ class Migration(migrations.Migration):
                 ("unreachable_at", models.DateTimeField(null=True)),
                 ("verified_at", models.DateTimeField(null=True)),
                 ("counts", models.JSONField(default=dict)),
+                ("rows_shown", models.PositiveIntegerField(db_default=0, default=0)),
                 ("gone_xid", models.BigIntegerField(null=True)),
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("retry_at", models.DateTimeField(null=True)),

@@ -229,10 +229,11 @@ BEGIN
           FROM public.retention_erasure e
          WHERE e.account_id = NEW.account_id AND e.state <> 'cancelled' AND e.category <> 'credentials'
            AND (cardinality(NEW.categories) = 0 OR e.category = ANY(NEW.categories));
-        IF cardinality(whole) > 0 AND left_over = 0
-           AND (cardinality(NEW.categories) = 0 OR NEW.categories::text[] <@ whole) THEN
-            RAISE EXCEPTION 'account %: what the hold would cover was deleted at %', NEW.account_id, gone_at
-                USING ERRCODE = 'PH002', DETAIL = to_char(gone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+        -- Once an account is closed, what has no erasure still due is not there: a scope without any would hold nothing.
+        IF account_state <> 'active' AND left_over = 0 THEN
+            RAISE EXCEPTION 'account %: nothing is left of what the hold would cover', NEW.account_id
+                USING ERRCODE = 'PH002',
+                      DETAIL = coalesce(to_char(gone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '');
         END IF;
         NEW.already_gone := whole;
         NEW.partly_gone := part;
@@ -351,81 +352,89 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'erasure % cannot go from % to % like this', wrong.id, wrong.before, wrong.after USING ERRCODE = 'PH003';
     END IF;
-    SELECT n.id INTO wrong FROM was w JOIN changed n ON n.id = w.id
-      JOIN public.accounts_account a ON a.id = n.account_id
-     WHERE w.state = 'due' AND n.state = 'cancelled' AND (n.rows_gone_at IS NOT NULL OR a.state <> 'active') LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'erasure % cannot be cancelled: it has begun, or its account is still closed', wrong.id USING ERRCODE = 'PH003';
-    END IF;
-    PERFORM 1 FROM was w JOIN changed n ON n.id = w.id WHERE n.state <> w.state AND n.state IN ('gone', 'verified');
+    -- Matched by id before anything else is asked (OFFSET 0): asked together, the plan compares each row with each.
+    PERFORM 1 FROM (SELECT w.state AS before, n.state FROM was w JOIN changed n ON n.id = w.id OFFSET 0) m
+      WHERE m.state <> m.before;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    SELECT n.id INTO wrong FROM was w JOIN changed n ON n.id = w.id
-      JOIN public.accounts_account a ON a.id = n.account_id
-     WHERE w.state = 'due' AND n.state = 'gone'
-       AND (n.gone_xid IS DISTINCT FROM own OR n.due_at > clock_timestamp() OR a.state = 'active') LIMIT 1;
+    SELECT m.id INTO wrong
+      FROM (SELECT w.state AS before, n.* FROM was w JOIN changed n ON n.id = w.id OFFSET 0) m
+      JOIN public.accounts_account a ON a.id = m.account_id
+     WHERE m.before = 'due' AND m.state = 'cancelled' AND (m.rows_gone_at IS NOT NULL OR a.state <> 'active') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'erasure % cannot be cancelled: it has begun, or its account is still closed', wrong.id USING ERRCODE = 'PH003';
+    END IF;
+    SELECT m.id INTO wrong
+      FROM (SELECT w.state AS before, n.* FROM was w JOIN changed n ON n.id = w.id OFFSET 0) m
+      JOIN public.accounts_account a ON a.id = m.account_id
+     WHERE m.before = 'due' AND m.state = 'gone'
+       AND (m.gone_xid IS DISTINCT FROM own OR m.due_at > clock_timestamp() OR a.state = 'active') LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'erasure % is not due, or was not carried out here', wrong.id USING ERRCODE = 'PH003';
     END IF;
-    SELECT n.id INTO wrong FROM was w JOIN changed n ON n.id = w.id
-      JOIN public.retention_hold h ON h.account_id = n.account_id
-     WHERE w.state = 'due' AND n.state = 'gone' AND n.category <> 'credentials'
+    SELECT m.id INTO wrong
+      FROM (SELECT w.state AS before, n.* FROM was w JOIN changed n ON n.id = w.id OFFSET 0) m
+      JOIN public.retention_hold h ON h.account_id = m.account_id
+     WHERE m.before = 'due' AND m.state = 'gone' AND m.category <> 'credentials'
        AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
-       AND (cardinality(h.categories) = 0 OR n.category = ANY(h.categories)) AND NOT n.category = ANY(h.already_gone)
+       AND (cardinality(h.categories) = 0 OR m.category = ANY(h.categories)) AND NOT m.category = ANY(h.already_gone)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'erasure % is governed and stays', wrong.id USING ERRCODE = 'PH001';
     END IF;
-    -- Gone means gone: no row of the category is left (the list is compared with the data map by a check).
+    -- Gone means gone: what an earlier hold kept of the rows goes with them,
+    DELETE FROM public.retention_keptversion v
+     USING (SELECT w.state AS before, n.* FROM was w JOIN changed n ON n.id = w.id OFFSET 0) m
+     WHERE v.account_id = m.account_id AND v.category = m.category AND m.before = 'due' AND m.state = 'gone';
+    -- and no row of the category is left (the list is compared with the data map by a check).
+    WITH m AS MATERIALIZED (SELECT w.state AS before, n.* FROM was w JOIN changed n ON n.id = w.id), e AS MATERIALIZED (
+        SELECT m.account_id, m.category FROM m WHERE m.state <> m.before AND m.state IN ('gone', 'verified'))
     SELECT x.tab INTO left_over FROM (
-        SELECT n.account_id, n.category FROM was w JOIN changed n ON n.id = w.id
-         WHERE n.state <> w.state AND n.state IN ('gone', 'verified')) e
-      CROSS JOIN LATERAL (
         (SELECT 'accounts_accessevent' AS tab FROM public.accounts_accessevent t
-          WHERE e.category = 'access' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'access')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_address' AS tab FROM public.accounts_address t
-          WHERE e.category = 'contact' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'contact')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_contact' AS tab FROM public.accounts_contact t
-          WHERE e.category = 'contact' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'contact')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_correspondence' AS tab FROM public.accounts_correspondence t
-          WHERE e.category = 'correspondence' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'correspondence')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_invoice' AS tab FROM public.accounts_invoice t
-          WHERE e.category = 'invoices' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'invoices')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_invoiceline' AS tab FROM public.accounts_invoiceline t
-          WHERE e.category = 'invoices' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'invoices')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_payment' AS tab FROM public.accounts_payment t
-          WHERE e.category = 'invoices' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'invoices')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_paymentmethod' AS tab FROM public.accounts_paymentmethod t
-          WHERE e.category = 'billing' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'billing')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_person' AS tab FROM public.accounts_person t
-          WHERE e.category = 'identity' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'identity')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_service' AS tab FROM public.accounts_service t
-          WHERE e.category = 'services' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'services')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_session' AS tab FROM public.accounts_session t
-          WHERE e.category = 'credentials' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'credentials')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_signinidentifier' AS tab FROM public.accounts_signinidentifier t
-          WHERE e.category = 'credentials' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'credentials')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_ticket' AS tab FROM public.accounts_ticket t
-          WHERE e.category = 'support' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'support')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_ticketmessage' AS tab FROM public.accounts_ticketmessage t
-          WHERE e.category = 'support' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'support')) LIMIT 1)
         UNION ALL
         (SELECT 'accounts_user' AS tab FROM public.accounts_user t
-          WHERE e.category = 'credentials' AND t.account_id = e.account_id LIMIT 1)
+          WHERE t.account_id = ANY(ARRAY(SELECT e.account_id FROM e WHERE e.category = 'credentials')) LIMIT 1)
       ) x LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'rows of % are left: not gone', left_over USING ERRCODE = 'PH003';
@@ -447,18 +456,25 @@ BEGIN
     SELECT s.inner_pad, s.outer_pad INTO STRICT pads FROM public.safeguards_destructionsecret s WHERE s.id = 1;
     -- One notation, whatever the sessions' DateStyle and time zone: a token must not look younger on the other side.
     minted := to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
-    SELECT array_agg(o.id), minted || '|' || string_agg(o.subject::text || ':' || o.category, ',' ORDER BY o.subject, o.category)
-      INTO allowed, message
+    -- An order is obeyed whole or not at all: each of its categories must have its ground.
+    SELECT array_agg(o.id) INTO allowed
       FROM public.safeguards_destructionorder o
-     WHERE o.id = ANY(orders) AND (
-        EXISTS (SELECT 1 FROM public.retention_erasure e
-                 WHERE o.category <> 'mail' AND e.account_id = o.subject AND e.category = o.category
-                   AND e.state IN ('gone', 'verified') AND e.gone_xid::text::xid8 <> own
-                   AND pg_visible_in_snapshot(e.gone_xid::text::xid8, pg_current_snapshot()))
-        OR EXISTS (SELECT 1 FROM public.safeguards_outboxmessage m
-                    WHERE o.category = 'mail' AND m.id = o.subject AND m.state <> 'queued' AND m.content IS NULL
-                      AND m.ended_xid::text::xid8 <> own
-                      AND pg_visible_in_snapshot(m.ended_xid::text::xid8, pg_current_snapshot())));
+     WHERE o.id = ANY(orders) AND cardinality(o.categories) > 0 AND NOT EXISTS (
+        SELECT 1 FROM unnest(o.categories) AS c(category)
+         WHERE NOT EXISTS (
+               SELECT 1 FROM public.retention_erasure e
+                WHERE c.category <> 'mail' AND e.account_id = o.subject AND e.category = c.category
+                  AND e.state IN ('gone', 'verified') AND e.gone_xid::text::xid8 <> own
+                  AND pg_visible_in_snapshot(e.gone_xid::text::xid8, pg_current_snapshot()))
+           AND NOT EXISTS (
+               SELECT 1 FROM public.safeguards_outboxmessage m
+                WHERE c.category = 'mail' AND m.id = o.subject AND m.state <> 'queued' AND m.content IS NULL
+                  AND m.ended_xid::text::xid8 <> own
+                  AND pg_visible_in_snapshot(m.ended_xid::text::xid8, pg_current_snapshot())));
+    SELECT minted || '|' || string_agg(p.subject::text || ':' || p.category, ',' ORDER BY p.subject, p.category)
+      INTO message
+      FROM (SELECT DISTINCT o.subject, c.category FROM public.safeguards_destructionorder o, unnest(o.categories) AS c(category)
+             WHERE o.id = ANY(allowed)) p;
     token := sha256(pads.outer_pad || sha256(pads.inner_pad || convert_to(coalesce(message, ''), 'UTF8')));
     IF allowed IS NULL THEN
         token := NULL;
@@ -500,14 +516,14 @@ BEGIN
         SELECT k.account_id FROM public.retention_keptversion k WHERE NOT EXISTS (
             SELECT 1 FROM public.retention_hold h
              WHERE h.account_id = k.account_id AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
-               AND (cardinality(h.categories) = 0 OR k.category = ANY(h.categories)))
+               AND (cardinality(h.categories) = 0 OR k.category = ANY(h.categories)) AND NOT k.category = ANY(h.already_gone))
          ORDER BY k.id LIMIT most) v);
     PERFORM 1 FROM public.accounts_account a WHERE a.id = ANY(concerned) ORDER BY a.id FOR UPDATE;
     DELETE FROM public.retention_keptversion v
      WHERE v.account_id = ANY(concerned) AND NOT EXISTS (
         SELECT 1 FROM public.retention_hold h
          WHERE h.account_id = v.account_id AND (h.covers_until IS NULL OR h.covers_until > clock_timestamp())
-           AND (cardinality(h.categories) = 0 OR v.category = ANY(h.categories)));
+           AND (cardinality(h.categories) = 0 OR v.category = ANY(h.categories)) AND NOT v.category = ANY(h.already_gone));
     GET DIAGNOSTICS swept = ROW_COUNT;
     RETURN swept;
 END $guard$;

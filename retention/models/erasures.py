@@ -55,6 +55,8 @@ class Erasure(models.Model):
     unreachable_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True)
     counts: Any = models.JSONField(default=dict)
+    # Of these, how many the customer could see when they went: the number the last mail tells (silence.md, S7).
+    rows_shown = models.PositiveIntegerField(default=0, db_default=0)
     gone_xid = models.BigIntegerField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField(null=True)

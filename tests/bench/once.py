@@ -29,7 +29,7 @@ from django.utils import timezone  # noqa: E402
 
 from accounts import datamap, mailing  # noqa: E402
 from accounts.safeguards import outbox  # noqa: E402
-from retention import obligations, purge, queue, verifying  # noqa: E402
+from retention import deleting, last_mails, obligations, purge, queue, verifying  # noqa: E402
 
 BATCH = 20
 
@@ -116,17 +116,10 @@ def ours(meter: Meter) -> int:
     if os.environ.get("BENCH_WITHOUT_GUARD_CHECK"):
         # A guard was taken out on purpose, and the purge would rightly refuse to run.
         purge._unsafe = lambda: ""
-    for name in (
-        "claimed",
-        "_delete_whole",
-        "_post_done_mails",
-        "_mark",
-        "_write_ledger",
-        "shred",
-        "_unsafe",
-        "end_sign_in",
-    ):
+    for name in ("claimed", "_mark", "_write_ledger", "shred", "_unsafe", "end_sign_in"):
         meter.time(purge, name)
+    meter.time(deleting, "delete_whole")
+    meter.time(last_mails, "post_done_mails")
     meter.time(queue, "pick")
     meter.time(mailing, "render")
     meter.time(verifying, "verify")

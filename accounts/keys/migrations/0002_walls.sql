@@ -21,6 +21,8 @@ END $guard$;
 CREATE FUNCTION public.guard_wrap() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 BEGIN
+    -- The lock, alone: a wrap of a transaction still open while its key is destroyed would outlive the destruction.
+    PERFORM 1 FROM public.keys_datakey k WHERE k.id = NEW.key_id FOR SHARE;
     PERFORM 1 FROM public.keys_datakey k WHERE k.id = NEW.key_id AND k.destroyed_at IS NOT NULL;
     IF FOUND THEN
         RAISE EXCEPTION 'data key % is destroyed', NEW.key_id USING ERRCODE = 'PH002';
@@ -67,10 +69,17 @@ BEGIN
     IF minted::timestamptz < clock_timestamp() - interval '10 minutes' THEN
         RAISE EXCEPTION 'the destruction token is older than ten minutes; mint a new one' USING ERRCODE = 'PH001';
     END IF;
+    -- In one order, so that two who destroy at once do not cross.
+    PERFORM 1 FROM public.keys_datakey k JOIN unnest(subjects, categories) AS p(subject, category) USING (subject, category)
+      ORDER BY k.id FOR UPDATE OF k;
+    UPDATE public.keys_datakey k SET destroyed_at = clock_timestamp() FROM unnest(subjects, categories) AS p(subject, category)
+     WHERE k.subject = p.subject AND k.category = p.category AND k.destroyed_at IS NULL;
     -- A pair that never had a key gets its tombstone too, so that none is made afterwards.
     INSERT INTO public.keys_datakey AS k (id, subject, category, created_at, destroyed_at)
     SELECT gen_random_uuid(), p.subject, p.category, clock_timestamp(), clock_timestamp()
-      FROM unnest(subjects, categories) AS p(subject, category) ORDER BY p.subject, p.category
+      FROM unnest(subjects, categories) AS p(subject, category)
+     WHERE NOT EXISTS (SELECT 1 FROM public.keys_datakey f WHERE f.subject = p.subject AND f.category = p.category)
+     ORDER BY p.subject, p.category
         ON CONFLICT (subject, category) DO UPDATE SET destroyed_at = coalesce(k.destroyed_at, excluded.destroyed_at);
     DELETE FROM public.keys_keywrap w USING public.keys_datakey k, unnest(subjects, categories) AS p(subject, category)
      WHERE w.key_id = k.id AND k.subject = p.subject AND k.category = p.category;

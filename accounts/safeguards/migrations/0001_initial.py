@@ -2,6 +2,7 @@
 
 import accounts.keys.identifiers
 import accounts.safeguards.fields
+import django.contrib.postgres.fields
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
@@ -29,7 +30,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("subject", models.UUIDField()),
-                ("category", models.CharField(max_length=32)),
+                (
+                    "categories",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), size=None),
+                ),
                 ("made_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("done_at", models.DateTimeField(null=True)),
             ],
@@ -38,7 +42,7 @@ class Migration(migrations.Migration):
                     models.Index(condition=models.Q(("done_at", None)), fields=["made_at"], name="destruction_pending")
                 ],
                 "constraints": [
-                    models.UniqueConstraint(fields=("subject", "category"), name="destruction_ordered_once")
+                    models.UniqueConstraint(fields=("subject", "categories"), name="destruction_ordered_once")
                 ],
             },
         ),
