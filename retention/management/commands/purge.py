@@ -12,7 +12,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -50,28 +50,33 @@ class Command(BaseCommand):
         """Preview or purge, print the table, exit with the code."""
         if not 1 <= options["limit"] <= MOST:
             raise CommandError(f"--limit is a number from 1 to {MOST}.", returncode=USAGE)
-        ids = self._accounts(options["account"], options["limit"])
+        only = self._only(options["account"])
         if not options["apply"]:
-            sys.exit(self._preview(ids, options))
-        if not options["no_input"] and sys.stdin.isatty() and not self._confirmed(options["account"]):
-            raise CommandError("Nothing was changed.", returncode=USAGE)
-        sys.exit(self._apply(ids, options))
+            sys.exit(self._preview(only, options))
+        if not options["no_input"]:
+            self._ask(options["account"])
+        sys.exit(self._apply(only, options))
 
-    def _accounts(self, number: str | None, limit: int) -> list[UUID]:
-        if number is not None:
-            account = Account.objects.filter(number=number).first()
-            if account is None:
-                raise CommandError(f"There is no account {number}.", returncode=USAGE)
-            return [account.pk]
-        due = Erasure.objects.due().order_by("due_at").values_list("account_id", flat=True)
-        return list(dict.fromkeys(due))[:limit]
+    def _only(self, number: str | None) -> list[UUID] | None:
+        if number is None:
+            return None
+        account = Account.objects.filter(number=number).first()
+        if account is None:
+            raise CommandError(f"There is no account {number}.", returncode=USAGE)
+        return [account.pk]
+
+    def _ask(self, number: str | None) -> None:
+        if not sys.stdin.isatty():
+            raise CommandError("Nobody can be asked here: add --no-input. Nothing was changed.", returncode=USAGE)
+        if not self._confirmed(number):
+            raise CommandError("Nothing was changed.", returncode=USAGE)
 
     def _confirmed(self, number: str | None) -> bool:
         expected = number or "purge"
         return input(f"Type {expected} to erase what is due: ").strip() == expected
 
-    def _preview(self, ids: list[UUID], options: dict[str, Any]) -> int:
-        rows = purge.preview(ids)
+    def _preview(self, only: list[UUID] | None, options: dict[str, Any]) -> int:
+        rows = purge.preview(only or self._due()[: options["limit"]])
         counts = Counter(row["fate"] for row in rows)
         if options["json"]:
             self.stdout.write(json.dumps({"preview": rows}, default=str))
@@ -84,8 +89,15 @@ class Command(BaseCommand):
             self.stderr.write("Nothing was changed. Add --apply to erase.")
         return WAITS if counts["waiting"] else DONE
 
-    def _apply(self, ids: list[UUID], options: dict[str, Any]) -> int:
+    def _due(self) -> list[UUID]:
+        """Return the accounts with something due: what would be erased first, then what waits."""
+        due = Erasure.objects.due().order_by("due_at").values_list("account_id", flat=True)
+        return list(dict.fromkeys([*pick(MOST, timezone.now()), *due]))
+
+    def _apply(self, only: list[UUID] | None, options: dict[str, Any]) -> int:
         began = time.monotonic()
+        # Asked of the queue: accounts that wait must not stand in front of those that are free.
+        ids = only or pick(options["limit"], timezone.now())
         total = purge.Tally()
         with stop_at_boundary() as interrupted, self._progress(len(ids)) as advance:
             for start in range(0, len(ids), STEP):
@@ -99,36 +111,50 @@ class Command(BaseCommand):
                     setattr(total, name, getattr(total, name) + getattr(tally, name))
                 advance(len(step))
             stopped_early = interrupted()
-        waiting = self._waiting(ids)
-        facts = {"accounts": total.accounts, "rows": total.rows, "waiting": waiting, "failed": total.failed}
-        if options["json"]:
-            self.stdout.write(json.dumps(facts))
-        else:
-            self._table({**facts, "seconds": round(time.monotonic() - began, 1)})
+        facts = {"done": total.accounts, "rows": total.rows, **self._left(only), "failed": total.failed}
+        self._table({**facts, "seconds": round(time.monotonic() - began, 1)}, as_json=options["json"])
         if stopped_early:
             self.stderr.write("Stopped at a batch boundary; the same command goes on where it stopped.")
             return PARTLY
         if total.failed:
             return PARTLY if total.accounts else ERROR
-        return WAITS if waiting else DONE
+        return WAITS if facts["waiting"] else DONE
 
-    def _waiting(self, ids: list[UUID]) -> int:
-        due = Erasure.objects.due().filter(account_id__in=ids, state=Stage.DUE)
-        waiting = set(due.values_list("account_id", flat=True))
-        return len(waiting - set(pick(len(ids) + 1, timezone.now(), only=ids)))
+    def _left(self, only: list[UUID] | None) -> dict[str, int]:
+        """Return how many accounts wait although they are due, and how many have something kept for longer."""
+        left = Erasure.objects.filter(state=Stage.DUE)
+        left = left if only is None else left.filter(account_id__in=only)
+        now = timezone.now()
+        due = set(left.due(now).values_list("account_id", flat=True))
+        kept = left.filter(due_at__gt=now).exclude(kept_for="").values("account_id").distinct().count()
+        return {"waiting": len(due - set(pick(len(due) + 1, now, only=list(due)))), "kept": kept}
 
-    def _table(self, facts: dict[str, Any]) -> None:
-        self.stdout.write("  ".join(f"{name}: {value}" for name, value in facts.items()))
+    def _table(self, facts: dict[str, Any], *, as_json: bool = False) -> None:
+        line = "  ".join(f"{name}: {value}" for name, value in facts.items())
+        self.stdout.write(json.dumps(facts) if as_json else line)
 
     @contextmanager
     def _progress(self, total: int) -> Iterator[Any]:
         console = Console(stderr=True)
         if not console.is_terminal:
-            yield lambda count: None
+            yield self._lines(total)
             return
         with Progress(console=console) as bar:
             task = bar.add_task("Erasing accounts", total=total)
             yield lambda count: bar.advance(task, count)
+
+    def _lines(self, total: int) -> Callable[[int], None]:
+        """Return what writes a line for every tenth that is done, where no bar can be drawn."""
+        done, told = 0, 0
+
+        def advance(count: int) -> None:
+            nonlocal done, told
+            done += count
+            if done * 10 // total > told:
+                told = done * 10 // total
+                self.stderr.write(f"{done} of {total} accounts")
+
+        return advance
 
 
 @contextmanager
