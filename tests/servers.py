@@ -8,6 +8,7 @@ on the clones of the running test.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import psutil
 import psycopg
 import redis
 
@@ -33,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALIASES = ("default", "keys")
 READY_SECONDS = 40
 STOP_SECONDS = 15
+# Enough for a suite with both its stages, or for two side by side with one each: a stage's logs are kept below 1 GiB.
 MEMORY_NEEDED = 3 * 2**30
 # Clones are copied as files, and nothing is replicated: half the work of each test's set-up.
 FOR_CLONES = {
@@ -70,13 +73,23 @@ def sweep() -> None:
     """Stop and remove what suites left behind that were killed before they could."""
     for folder in {FOLDER.parent, Path(tempfile.gettempdir())}:
         for left in folder.glob("ccp-test-*"):
-            with suppress(OSError, ValueError):
-                pid = int((left / "pid").read_text())
-                if not is_running(pid):
-                    for state in (left / "main", left / "crash"):
-                        if state.is_dir():
-                            EmbeddedServers(state).stop()
-                    shutil.rmtree(left, ignore_errors=True)
+            # Two suites that start side by side find the same leftovers: whoever locks one first removes it.
+            with suppress(OSError, ValueError), (left / "pid").open() as pid:
+                fcntl.flock(pid, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not is_running(int(pid.read())):
+                    remove_leftover(left)
+
+
+def remove_leftover(left: Path) -> None:
+    """Stop the servers, workers and web processes of a suite that was killed, and remove its folder."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("STATIC_ROOT") == str(left / "static"):
+                process.kill()
+    for state in (left / "main", left / "crash"):
+        if state.is_dir():
+            EmbeddedServers(state).stop()
+    shutil.rmtree(left, ignore_errors=True)
 
 
 FOLDER = make_folder()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -191,3 +199,58 @@ def test_redis_keeps_what_it_held_unless_it_is_emptied(crash_servers: Stage):
     assert kept == "rung"
     assert client.get("bell") is None
     client.close()
+
+
+@pytest.fixture
+def leftover() -> Iterator[Path]:
+    """The folder of a suite that was killed: its process is gone."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    # Locked from its first moment on: another suite that starts meanwhile would sweep it away.
+    folder = Path(tempfile.mkdtemp(prefix="ccp-test-", dir=servers.FOLDER.parent))
+    with (folder / "pid").open("w") as pid:
+        fcntl.flock(pid, fcntl.LOCK_EX)
+        pid.write(str(gone.pid))
+        pid.flush()
+        yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def processes(leftover: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """A process that plays on the leftover's servers, and one that plays elsewhere."""
+    places = (leftover / "static", leftover.with_name("elsewhere") / "static")
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    started = [subprocess.Popen(sleep, env={**os.environ, "STATIC_ROOT": str(place)}) for place in places]
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_what_a_killed_suite_left_is_stopped_and_removed_and_nothing_else(leftover, processes):
+    left, other = processes
+
+    servers.remove_leftover(leftover)
+
+    assert left.wait(10) == -signal.SIGKILL
+    assert other.poll() is None
+    assert not leftover.exists()
+
+
+def test_two_suites_do_not_remove_the_same_leftover(leftover, processes):
+    servers.sweep()
+
+    # The fixture holds the lock, as the other suite would.
+    assert leftover.exists()
+    assert [process.poll() for process in processes] == [None, None]
+
+
+def test_a_leftover_nobody_else_removes_is_swept_and_a_running_suite_is_not(leftover):
+    unlocked = leftover.with_name(f"{leftover.name}-free")
+    shutil.copytree(leftover, unlocked)
+
+    servers.sweep()
+
+    assert not unlocked.exists()
+    assert (servers.FOLDER / "pid").exists()
