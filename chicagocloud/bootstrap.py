@@ -286,10 +286,10 @@ def install_browser() -> None:
 
 
 def test(*arguments: str) -> NoReturn:
-    """`make test`: everything but what is marked `stress`."""
+    """`make test`: everything but what is marked `stress`, in parts; with arguments one plain pytest."""
     make_environment(DEVELOPMENT_LOCK)
     install_browser()
-    hand_over("-m", "pytest", *arguments)
+    hand_over("-m", *(("pytest", *arguments) if arguments else ("tests.parts",)))
 
 
 def stress(*arguments: str) -> NoReturn:
