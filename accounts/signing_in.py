@@ -1,8 +1,9 @@
 """Signing in with an e-mail address, a user name or an account number (P3), without telling which of them exist.
 
 What is typed is looked up by its blind index among the identifiers that sign in. Unknown, wrong, inactive and
-past the due date get one answer after one run of the password hasher and the same queries. What was typed reaches
-no session, log or readable cache key.
+past the due date get one answer after one run of the password hasher and the same queries. Attempts are counted by
+what was typed, known or not: a limit of the person would have to be told to be true, and would link their names.
+What was typed reaches no session, log or readable cache key.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class PortalAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         credentials.send_reset_link(user)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **given: Any) -> str:
-        # One limit per person, whichever name is typed; for nobody, per blind index of what was typed.
+        # By what was typed, never by whom it names: a limit that two names share tells that they are one person.
         typed = str(given.get("username", ""))[:LONGEST]
-        user = find(typed)
-        return str(user.pk) if user else digest(kind_of(typed), typed).hex()
+        kind = kind_of(typed)
+        return f"{kind.value}:{digest(kind, typed).hex()}"
