@@ -44,10 +44,10 @@ def open_ticket(
     if by.account_id != account.pk:
         raise PermissionDenied("A ticket belongs to the account of whoever opens it.")
     with keyring(), transaction.atomic():
+        account = Account.objects.locked([account.pk]).get()
         known = _already_sent(submission, by)
         if known is not None:
             return known.ticket
-        account = Account.objects.locked([account.pk]).get()
         if account.state != State.ACTIVE and kind != Kind.DELETION:
             raise NotActionable(
                 f"Account {account.number} is closed: write in its deletion's ticket, or cancel that first."
@@ -68,10 +68,10 @@ def reply(
     at = at or timezone.now()
     _refuse_cards(body)
     with keyring(), transaction.atomic():
+        ticket = _locked(ticket_id)
         known = _already_sent(submission, by)
         if known is not None:
             return known
-        ticket = _locked(ticket_id)
         _refuse_strangers(ticket, by)
         _refuse_ended(ticket, at)
         message = _write(ticket, by, body, submission, at)
@@ -126,6 +126,7 @@ def _refuse_cards(*texts: str) -> None:
 
 
 def _already_sent(submission: UUID | None, by: User) -> TicketMessage | None:
+    """Return the message this form made before; asked under the account's lock, so that no sending is midway."""
     if submission is None:
         return None
     message = TicketMessage.objects.select_related("ticket").filter(pk=submission).first()

@@ -6,6 +6,7 @@ Each act runs in a thread with connections of its own; a barrier starts them tog
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -15,9 +16,9 @@ from django.core.exceptions import PermissionDenied
 from django.db import connections
 from django.utils import timezone
 
-from accounts import paying
+from accounts import paying, supporting
 from accounts.errors import NotActionable
-from accounts.models import Account, Invoice, Payment, State, Ticket, User
+from accounts.models import Account, Invoice, Payment, State, Ticket, TicketMessage, User
 from accounts.models.account import AccountQuerySet
 from accounts.safeguards import outbox
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
@@ -200,6 +201,44 @@ def test_control_without_the_accounts_lock_a_request_is_cancelled_twice(monkeypa
     monkeypatch.setattr(DeletionRequest, "refresh_from_db", look)
     together(cancel, cancel)
     assert entries("deletion.cancelled") == 2
+
+
+def behind_one_lock(account_id: Any, watch: Connection, *acts: Act) -> list[Any]:
+    """Run the acts at once, each past whatever it asks before the account's lock before any gets that."""
+    waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+
+    def let_go() -> None:
+        with watch.transaction():
+            watch.execute("SELECT 1 FROM accounts_account WHERE id = %s FOR UPDATE", [account_id])
+            held.set()
+            deadline = time.monotonic() + 20
+            while watch.execute(waiting).fetchone() != (len(acts),) and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def after_it(act: Act) -> Act:
+        return lambda: held.wait(20) and act()
+
+    held = threading.Event()
+    return together(*map(after_it, acts), let_go)[:-1]
+
+
+@pytest.mark.parametrize("way", ["message", "ticket"])
+def test_a_form_sent_twice_at_once_makes_one_message_and_answers_alike(
+    alice: User, owner: Connection, way: str
+) -> None:
+    assert alice.account is not None
+    first = supporting.open_ticket(alice.account, by=alice, subject="A question", body="How?")
+    submission = uuid4()
+
+    def send() -> Any:
+        if way == "message":
+            return supporting.reply(first.pk, by=alice, body="Again?", submission=submission)
+        return supporting.open_ticket(alice.account, by=alice, subject="New", body="x", submission=submission)
+
+    one, other = behind_one_lock(alice.account_id, owner, send, send)
+    assert one == other
+    assert TicketMessage.objects.filter(pk=submission).count() == 1
+    assert Ticket.objects.count() == (1 if way == "message" else 2)
 
 
 def test_an_invoice_paid_twice_at_once_is_paid_once() -> None:
