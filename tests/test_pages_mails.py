@@ -87,6 +87,23 @@ def test_no_reminder_comes_before_its_time_or_twice(alice):
     assert [reminding.remind(request.due_at - DAY) for _ in range(2)] == [1, 0]
 
 
+def test_one_address_that_does_not_open_stops_no_other_mail_and_is_tried_again(alice, bob, owner, caplog):
+    broken, due = closed(alice).request, closed(bob).request
+    at = due.due_at - DAY
+    [sound] = owner.execute("SELECT email FROM accounts_contact WHERE account_id = %s", [alice.account_id]).fetchone()
+
+    def set_address(box: bytes) -> None:
+        owner.execute("UPDATE accounts_contact SET email = %s WHERE account_id = %s", [box, alice.account_id])
+
+    set_address(b"\x01" + b"\xab" * 60)
+    assert reminding.remind(at) == 1
+    assert OutboxMessage.objects.get(event__contains=":due:").subject == bob.account_id
+    assert str(broken.pk) in caplog.text and "alice" not in caplog.text
+
+    set_address(sound)
+    assert reminding.remind(at) == 1
+
+
 def test_a_short_grace_has_no_reminders(alice, settings):
     request = closed(alice).request
     settings.GRACE_SECONDS = 120
