@@ -64,13 +64,17 @@ def _key_of(request: Request) -> str:
     key = request.headers.get(HEADER, "")
     if not KEY.fullmatch(key):
         raise ParseError(f"Send the header {HEADER} with 1 to 255 visible ASCII characters, new for each write.")
-    return key
+    # Another system may put anything into it, an address or a card number too: kept as a hash.
+    return _keyed_hash(key.encode()).hex()
 
 
 def _hash_of(request: Request) -> bytes:
-    # Keyed: a plain hash of a short body could be guessed back.
-    body = f"{request.method} {request.path}".encode() + b"\n" + rfc8785.dumps(request.data)
-    return hmac.new(derived_key("idempotency"), body, hashlib.sha256).digest()
+    return _keyed_hash(f"{request.method} {request.path}".encode() + b"\n" + rfc8785.dumps(request.data))
+
+
+def _keyed_hash(content: bytes) -> bytes:
+    # Keyed: a plain hash of something short could be guessed back.
+    return hmac.new(derived_key("idempotency"), content, hashlib.sha256).digest()
 
 
 def _claim(caller: UUID, key: str, body_hash: bytes) -> IdempotencyRecord:

@@ -12,12 +12,14 @@ import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.errors import NotActionable
 from accounts.models import ApiToken, User
 from accounts.safeguards import ledger
+from accounts.safeguards.cards import refuse_card_number
 
 # What a token may open; each is asked for by the API view it names.
 SCOPES = {"disputes:write": "report payment disputes"}
@@ -32,8 +34,12 @@ def digest_of(secret: str) -> bytes:
 def issue(
     name: str, scopes: Sequence[str], *, by: User, days: int, at: dt.datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """Return a new token and its secret, which nobody can read again."""
+    """Return a new token and its secret, which nobody can read again.
+
+    Raises ValidationError for a name that is no system's, NotActionable for a scope or a time that cannot be.
+    """
     at = at or timezone.now()
+    _refuse_personal(name)
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes or not 1 <= days <= LONGEST_DAYS:
         raise NotActionable(f"A token has a known scope and lasts 1 to {LONGEST_DAYS} days; nothing was made.")
@@ -60,3 +66,10 @@ def revoke(token_id: UUID, *, by: User, at: dt.datetime | None = None) -> ApiTok
             raise NotActionable(f"Token {token.pk} has ended already; there is nothing to revoke.")
         ledger.record(by.actor, "token.revoked", None, at=at, token=token.pk)
     return token
+
+
+def _refuse_personal(name: str) -> None:
+    # The name is stored in clear and outlives every account.
+    refuse_card_number(name)
+    if "@" in name:
+        raise ValidationError("Name the system that uses the token, not a person's address.", code="address")

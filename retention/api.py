@@ -35,7 +35,9 @@ PROCESSOR = r"^[a-z][a-z0-9_-]{1,19}$"
 class Named(RefusesUnknownFields):
     """How a dispute is named."""
 
-    processor = serializers.RegexField(PROCESSOR, help_text="the payment processor, e.g. stripe")
+    processor = serializers.RegexField(
+        PROCESSOR, validators=[refuse_card_number], help_text="the payment processor, e.g. stripe"
+    )
     reference = serializers.CharField(
         max_length=120, validators=[refuse_card_number], help_text="the processor's id of the dispute"
     )

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 import time_machine
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
@@ -129,9 +130,9 @@ def test_the_same_reference_for_something_else_is_409(alice: User, bob: User, po
 
 
 def test_nothing_personal_stands_in_what_is_kept_about_the_call(alice: User, post: Callable[..., Any]):
-    post(OPEN, dispute(alice.account))
+    post(OPEN, dispute(alice.account), key=REFERENCE)
     kept = IdempotencyRecord.objects.get()
-    left = json.dumps(kept.answer) + bytes(kept.body_hash).hex()
+    left = json.dumps(kept.answer) + bytes(kept.body_hash).hex() + kept.key
     left += "".join(LedgerEntry.objects.values_list("body", flat=True))
     assert REFERENCE not in left
 
@@ -234,7 +235,7 @@ def test_an_unknown_field_is_400_and_its_name_is_not_repeated_when_it_is_no_name
 
 WRONG = {
     "account": ["12345678", "１２３４５６７８９", "123456789 OR 1=1", None, [], True],
-    "processor": ["", "Stripe Inc", "x" * 21, "../x"],
+    "processor": ["", "Stripe Inc", "x" * 21, "../x", "a-4242424242424242"],
     "reference": ["", "x" * 121, "4242 4242 4242 4242", None],
     "amount_cents": [0, -1, 2**63, 12.5, "12", "１２", True, None],
     "currency": ["usd", "US", "EURO", 1],
@@ -413,4 +414,14 @@ def test_the_command_prints_a_token_once_that_works(alice: User, ada: User, post
 def test_the_command_makes_none_for_whoever_may_not(alice: User, sam: User, by: str):
     with pytest.raises(CommandError, match="may make tokens"):
         call_command("make_api_token", "billing", "--scope", "disputes:write", "--by", by)
+    assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["4242 4242 4242 4242", "mike@example.com"])
+def test_a_token_is_named_after_a_system_only(ada: User, name: str):
+    with pytest.raises(ValidationError):
+        issue(name, ["disputes:write"], by=ada, days=1)
+    with pytest.raises(CommandError) as refusal:
+        call_command("make_api_token", name, "--scope", "disputes:write", "--by", "ada")
+    assert name not in str(refusal.value)
     assert not ApiToken.objects.exists()

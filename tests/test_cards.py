@@ -7,6 +7,7 @@ import secrets
 from uuid import uuid4
 
 import pytest
+from django import forms
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from hypothesis import given
@@ -17,6 +18,9 @@ from accounts.keys.identifiers import code, reference
 from accounts.models import Contact, User
 from accounts.safeguards.cards import holds_card_number, refuse_card_number
 from accounts.safeguards.fields import SealedJSON, SealedText
+from retention import placing
+from retention.models import Hold
+from tests.admin_walk import ROLES, World, a_record, acts, make_world
 
 NUMBERS = {
     "Visa": "4242424242424242",
@@ -139,3 +143,48 @@ def test_without_the_check_a_field_would_take_it(alice: User, monkeypatch: pytes
 def test_every_text_column_of_a_person_is_sealed_or_said_to_be_plain():
     assert len(sealed_fields()) > 20
     assert apps.get_model("accounts", "Contact") in {model for model, _name in sealed_fields()}
+
+
+# What an act's form must hold besides, so that only the text is at fault.
+BESIDES = {
+    "place-hold": {"kind": "legal"},
+    "pause": {"days": "1"},
+    "make": {"scopes": "disputes:write", "days": "30"},
+    "open-dispute": {"processor": "stripe", "amount": "5", "currency": "USD", "reason": "general"},
+}
+# A name of few letters, with a rule of its own.
+NAMES = {("open-dispute", "processor")}
+
+
+def texts() -> list[tuple[str, str]]:
+    """Return every field of staff's forms that takes free text, as (slug of the act, field)."""
+    fields = [(act.slug, *item) for _, act in acts() for item in act.form_class.base_fields.items()]
+    return [
+        (slug, name) for slug, name, field in fields if type(field) is forms.CharField and (slug, name) not in NAMES
+    ]
+
+
+def typed(world: World, slug: str, name: str, text: str) -> str:
+    """Type a text into one field of an act's form; return the page, or "done" where it was taken."""
+    [(room, act)] = [found for found in acts() if found[1].slug == slug]
+    role = next(role for role in ROLES if act.is_open_to(world.staff[role]))
+    record = Hold.objects.get(kind="legal") if room.model is Hold else a_record(room, world)
+    address = room.url_of(record, slug) if act.needs_record else room.list_url(slug)
+    answer = world.client(role).post(address, {**BESIDES.get(slug, {}), name: text})
+    return "done" if answer.status_code == 302 else answer.content.decode()
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize(("slug", "name"), texts())
+def test_no_free_text_of_staff_takes_one(slug: str, name: str):
+    world = make_world()
+    placing.place(world.account.pk, "legal", by=world.staff["legal"].actor, matter="m")
+
+    assert "This looks like a card number." in typed(world, slug, name, "Card 4242 4242 4242 4242")
+    # The control: with other words the same form is taken, or its secret shown.
+    done = typed(world, slug, name, "Ordinary words")
+    assert done == "done" or "Copy the secret now" in done
+
+
+def test_the_walk_over_staffs_forms_finds_them():
+    assert {("make", "name"), ("reply", "text"), ("place-hold", "matter"), ("pause", "reason")} <= set(texts())

@@ -7,6 +7,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import issuing, roles
@@ -35,5 +36,7 @@ class Command(BaseCommand):
             token, secret = issuing.issue(options["name"], options["scope"], by=by, days=options["days"])
         except NotActionable as error:
             raise CommandError(str(error)) from error
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
         self.stderr.write(f"Token {token.pk} lasts until {token.expires_at:%d %B %Y}. Keep it now:")
         self.stdout.write(secret)
