@@ -127,19 +127,22 @@ class Problem(serializers.Serializer[Any]):
 
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return an error as problem details; None leaves one that nobody expected to the server's 500."""
+    """Return an error as problem details; None leaves one that nobody expected to the portal's 500."""
     known = _as_api_error(error)
     if known is None:
         return None
     status = HTTPStatus(known.status_code)
-    problem: dict[str, Any]
     if isinstance(known, exceptions.ValidationError):
         status = status if isinstance(known, UnknownFields) else HTTPStatus.UNPROCESSABLE_ENTITY
-        problem = {"detail": "Some fields cannot be taken as they are.", "errors": known.detail}
+        content = problem(status, detail="Some fields cannot be taken as they are.", errors=known.detail)
     else:
-        problem = {"detail": str(known.detail)}
-    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, **problem}
-    return Response(problem, status=status.value, headers=_headers(known), content_type=PROBLEM)
+        content = problem(status, detail=str(known.detail))
+    return Response(content, status=status.value, headers=_headers(known), content_type=PROBLEM)
+
+
+def problem(status: HTTPStatus, **details: Any) -> dict[str, Any]:
+    """Return problem details of a status."""
+    return {"type": "about:blank", "title": status.phrase, "status": status.value, **details}
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:

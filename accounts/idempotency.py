@@ -69,7 +69,11 @@ def _key_of(request: Request) -> str:
 
 
 def _hash_of(request: Request) -> bytes:
-    return _keyed_hash(f"{request.method} {request.path}".encode() + b"\n" + rfc8785.dumps(request.data))
+    try:
+        body = rfc8785.dumps(request.data)
+    except rfc8785.CanonicalizationError:
+        raise ParseError("A whole number in the body is beyond 2^53 - 1; readers of JSON disagree about it.") from None
+    return _keyed_hash(f"{request.method} {request.path}".encode() + b"\n" + body)
 
 
 def _keyed_hash(content: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from accounts.models import Account, Session, User
 from accounts.safeguards.finding import derived_key
 
 NONCE = 12
+# What the store gives out. A cookie that holds anything else names no session, and never reaches the database.
+KEY = re.compile(r"[0-9a-z]{32}")
 
 
 class SessionStore(DatabaseStore):
@@ -83,6 +86,9 @@ class SessionStore(DatabaseStore):
             if must_create:
                 raise
             raise UpdateError from None
+
+    def _validate_session_key(self, key: str | None) -> bool:
+        return key is not None and KEY.fullmatch(key) is not None
 
     def _gives_up_anonymous_row(self, row: Session) -> bool:
         if row.account_id is None:

@@ -103,6 +103,13 @@ class PortalAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Accounts come with an order, never from a page here."""
         return False
 
+    def is_safe_url(self, url: str) -> bool:
+        """Return whether a "next" may be followed; one that cannot be read may not."""
+        try:
+            return bool(super().is_safe_url(url))
+        except ValueError:
+            return False
+
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
         """Change a password by the act that ends the other sessions and tells the owner."""
         assert isinstance(user, User)  # noqa: S101 - AUTH_USER_MODEL

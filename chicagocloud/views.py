@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -15,12 +16,14 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts import datamap, paying
+from accounts.api_parsing import PROBLEM, problem
 from accounts.doors import account_of, customer_page, public_page
 from accounts.models import AccessEvent, Account, Ticket, User
 from retention import schedule
 
 AWAY = (InterfaceError, OperationalError, RedisError)
 MOST_TASKS = 20
+API = "/api/"
 
 
 @public_page
@@ -32,9 +35,11 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 503 when a database or Redis is away, else 500; made without request, session or database."""
-    away = isinstance(sys.exc_info()[1], AWAY)
-    return HttpResponse(render_to_string("503.html" if away else "500.html"), status=503 if away else 500)
+    """Answer 503 when a database or Redis is away, else 500; made without session and database, naming no cause."""
+    status = HTTPStatus(503 if isinstance(sys.exc_info()[1], AWAY) else 500)
+    if request.path_info.startswith(API):
+        return JsonResponse(problem(status), status=status.value, content_type=PROBLEM)
+    return HttpResponse(render_to_string(f"{status.value}.html"), status=status.value)
 
 
 @customer_page
