@@ -37,7 +37,7 @@ def render(template: Template, context: Mapping[str, Any]) -> tuple[str, str]:
 
 def address_of(account_id: UUID) -> str | None:
     """Return the owner contact's e-mail address, or None when there is none any more."""
-    contact = Contact.objects.filter(account_id=account_id, role=Contact.Role.OWNER, removed_at=None).first()
+    contact = Contact.objects.owners([account_id]).first()
     return contact.email if contact else None
 
 

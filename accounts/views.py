@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -85,8 +85,8 @@ def tickets(request: HttpRequest) -> HttpResponse:
         )
         messages.success(request, _("We have your message. Our answer appears here, and we e-mail you."))
         return redirect("accounts:ticket", reference=ticket.reference)
-    found = _tickets(account).annotate(last_at=Max("messages__created_at")).order_by("-last_at", "-pk")
-    page = Paginator(found, ENTRIES_A_PAGE).get_page(request.GET.get("page"))
+    shown = Ticket.objects.shown().filter(account=account).annotate(last_at=Max("messages__created_at"))
+    page = Paginator(shown.order_by("-last_at", "-pk"), ENTRIES_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "accounts/tickets.html", {"page": page, "form": form})
 
 
@@ -94,7 +94,7 @@ def tickets(request: HttpRequest) -> HttpResponse:
 def ticket(request: HttpRequest, reference: str) -> HttpResponse:
     """Show one conversation, and add the customer's message to it."""
     account = account_of(request)
-    found = get_object_or_404(_tickets(account), reference=reference)
+    found = get_object_or_404(Ticket.objects.shown(), account=account, reference=reference)
     may_write = found.state != Ticket.State.CLOSED and account.may_sign_in(timezone.now())
     form = ReplyForm(request.POST or None) if may_write else None
     if request.method == "POST" and form is not None and form.is_valid():
@@ -117,10 +117,6 @@ def help_page(request: HttpRequest) -> HttpResponse:
 
 def _invoice(request: HttpRequest, number: str) -> Invoice:
     return get_object_or_404(Invoice, account=account_of(request), number=number)
-
-
-def _tickets(account: Account) -> QuerySet[Ticket]:
-    return Ticket.objects.filter(account=account, removed_at=None)
 
 
 def _pay_form(request: HttpRequest, account: Account) -> PayForm | None:

@@ -49,7 +49,7 @@ def _customers_overview(request: HttpRequest) -> HttpResponse:
         "account_number": account.number,
         "tasks": _tasks(account),
         "last_sign_in": _sign_in_before(account, timezone.now()),
-        "open_tickets": _tickets(account).exclude(state=Ticket.State.CLOSED).count(),
+        "open_tickets": Ticket.objects.shown().filter(account=account).exclude(state=Ticket.State.CLOSED).count(),
     }
     return render(request, "accounts/overview.html", context)
 
@@ -67,7 +67,7 @@ def _tasks(account: Account) -> list[dict[str, Any]]:
         }
         for invoice, cents in paying.owed(account.pk)[:MOST_TASKS]
     ]
-    answered = _tickets(account).filter(state=Ticket.State.ANSWERED).only("reference").order_by("pk")
+    answered = Ticket.objects.shown().filter(account=account, state=Ticket.State.ANSWERED).only("reference")
     replies = [
         {
             "kind": "reply",
@@ -75,13 +75,9 @@ def _tasks(account: Account) -> list[dict[str, Any]]:
             "due_at": None,
             "url": reverse("accounts:ticket", args=[ticket.reference]),
         }
-        for ticket in answered[:MOST_TASKS]
+        for ticket in answered.order_by("pk")[:MOST_TASKS]
     ]
     return bills + replies
-
-
-def _tickets(account: Account) -> Any:
-    return Ticket.objects.filter(account=account, removed_at=None)
 
 
 def _sign_in_before(account: Account, now: dt.datetime) -> AccessEvent | None:

@@ -76,7 +76,7 @@ def closed_page(request: HttpRequest, account: Account) -> HttpResponse:
     asked = DeletionRequest.objects.open().filter(account=account).first()
     if asked is None:
         return redirect("retention:delete_find")
-    ticket = Ticket.objects.filter(pk=asked.ticket, removed_at=None).only("reference").first()
+    ticket = Ticket.objects.shown().filter(pk=asked.ticket).only("reference").first()
     status_url = reverse("retention:delete_status", args=[asked.reference])
     context = {
         "reference": asked.reference,

@@ -143,6 +143,6 @@ def _stranger(request: HttpRequest) -> HttpResponse:
 
 
 def _ticket_url(asked: DeletionRequest) -> str:
-    own = Ticket.objects.filter(pk=asked.ticket, account=asked.account_id, removed_at=None)
+    own = Ticket.objects.shown().filter(pk=asked.ticket, account=asked.account_id)
     ticket = own.only("reference").first()
     return reverse("accounts:ticket", args=[ticket.reference]) if ticket else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -10,6 +12,14 @@ from django.db.models import Q
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.models.account import OfAccount
 from accounts.safeguards.fields import SealedText
+
+
+class ContactQuerySet(models.QuerySet["Contact"]):
+    """Facts about many contacts."""
+
+    def owners(self, account_ids: Iterable[UUID]) -> ContactQuerySet:
+        """The owner of each of these accounts: whom the company writes to; none once removed or erased."""
+        return self.filter(account_id__in=list(account_ids), role=Contact.Role.OWNER, removed_at=None)
 
 
 class Contact(OfAccount):
@@ -30,6 +40,8 @@ class Contact(OfAccount):
     phone = SealedText(max_length=20, null=True, blank=True)
     created_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ContactQuerySet.as_manager()
 
     personal: ClassVar[Personal] = Personal(
         category=Category.CONTACT,

@@ -16,6 +16,14 @@ def _reference() -> str:
     return reference("TIC")
 
 
+class TicketQuerySet(models.QuerySet["Ticket"]):
+    """Facts about many tickets."""
+
+    def shown(self) -> TicketQuerySet:
+        """Tickets the customer has not removed, whether or not the sweep has taken the others yet."""
+        return self.filter(removed_at=None)
+
+
 class Ticket(OfAccount):
     """A conversation with staff; a deletion request is one (P23)."""
 
@@ -38,6 +46,8 @@ class Ticket(OfAccount):
     subject = SealedText(max_length=200)
     created_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TicketQuerySet.as_manager()
 
     personal: ClassVar[Personal] = Personal(
         category=Category.SUPPORT,
