@@ -96,7 +96,6 @@ def _post(user: User, event: str, template: str, context: dict[str, Any], *, sto
     to = stored_address(user)
     if to is None:
         return
-    context = {"contact_email": settings.DEFAULT_FROM_EMAIL, **context}
     if user.account is not None:
         mailing.mail(user.account, event, template, context, to=to, store=store, at=at)
         return

@@ -50,20 +50,19 @@ def mail(
     to: str | None = None,
     at: dt.datetime | None = None,
     store: bool = True,
-    withheld: bool = False,
 ) -> OutboxMessage | None:
     """Post one mail in the caller's transaction; return None when the event was told or nobody can be written to.
 
-    `to` defaults to the owner contact. `store=False` for the last mail, which must not outlive the account.
+    `to` defaults to the owner contact. `store=False` for what is not kept to be read again: a link that opens an
+    account, and every mail after the due date.
     """
     at = at or timezone.now()
     to = to or address_of(account.pk)
     if to is None:
         return None
     subject, body = render(template, context)
-    message = outbox.post(
-        "mail", event, {"to": to, "subject": subject, "body": body}, subject=account.pk, at=at, withheld=withheld
-    )
+    content = {"to": to, "subject": subject, "body": body}
+    message = outbox.post("mail", event, content, subject=account.pk, at=at)
     if message is not None and store:
         copy = Correspondence.objects.create(account=account, event=event, subject=subject, body=body, created_at=at)
         message.copy = copy.pk

@@ -16,8 +16,6 @@ from accounts.models import User
 from accounts.safeguards import ledger
 from retention.models import PurgeSwitch
 
-EVERYTHING = ""
-
 
 def stop(category: str, *, by: User, at: dt.datetime | None = None) -> PurgeSwitch:
     """Stop the purge of a category, or of everything; raise NotActionable when it is stopped."""

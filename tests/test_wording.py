@@ -140,7 +140,6 @@ SAMPLE = {
     "days": 7,
     "rows": 18204,
     "kept": [SimpleNamespace(label="Invoices", until=date(2033, 12, 31))],
-    "backups_end": date(2027, 1, 29),
     "cancel_path": "/delete/DEL-7F3K-22/cancel/",
     "status_path": "/delete/DEL-7F3K-22/",
     "find_path": "/delete/find/",

@@ -56,15 +56,13 @@ def post(
     subject: UUID | None = None,
     copy: UUID | None = None,
     at: dt.datetime | None = None,
-    withheld: bool = False,
 ) -> OutboxMessage | None:
     """Write one message in the caller's transaction; return None when this event has its row already."""
     if OutboxMessage.objects.filter(event=event).exists():
         return None
     at = at or timezone.now()
-    due_at = None if withheld else at
     return OutboxMessage.objects.create(
-        kind=kind, event=event, content=content, subject=subject, copy=copy, created_at=at, due_at=due_at
+        kind=kind, event=event, content=content, subject=subject, copy=copy, created_at=at, due_at=at
     )
 
 
