@@ -28,9 +28,8 @@ def last_addresses(account_ids: list[UUID]) -> dict[UUID, str]:
     """Return the owners' addresses of accounts whose contact data goes now."""
     if not account_ids:
         return {}
-    owners = Contact.objects.filter(account_id__in=account_ids, role=Contact.Role.OWNER, removed_at=None)
     addresses = {}
-    for contact in owners:
+    for contact in Contact.objects.owners(account_ids):
         try:
             addresses[contact.account_id] = contact.email
         except (DoesNotOpen, KeyDestroyed):
