@@ -16,4 +16,6 @@ urlpatterns = [
     path("api/", include("chicagocloud.api")),
     path("admin/", admin.site.urls),
 ]
+handler400 = "chicagocloud.views.bad_request"
+handler404 = "chicagocloud.views.not_found"
 handler500 = "chicagocloud.views.server_error"

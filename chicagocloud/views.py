@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.views.defaults import page_not_found
 from redis.exceptions import RedisError
 
 from accounts import datamap, paying
@@ -22,8 +23,8 @@ from accounts.models import AccessEvent, Account, Ticket, User
 from retention import schedule
 
 AWAY = (InterfaceError, OperationalError, RedisError)
-MOST_TASKS = 20
 API = "/api/"
+MOST_TASKS = 20
 
 
 @public_page
@@ -38,8 +39,26 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 503 when a database or Redis is away, else 500; made without session and database, naming no cause."""
     status = HTTPStatus(503 if isinstance(sys.exc_info()[1], AWAY) else 500)
     if request.path_info.startswith(API):
-        return JsonResponse(problem(status), status=status.value, content_type=PROBLEM)
+        return _problem(status, "The portal cannot do this just now. Repeat it later with the same Idempotency-Key.")
     return HttpResponse(render_to_string(f"{status.value}.html"), status=status.value)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400 to what cannot be read; nothing that was sent is repeated."""
+    if request.path_info.startswith(API):
+        return _problem(HTTPStatus.BAD_REQUEST, "The request cannot be read; nothing was done.")
+    return HttpResponse(render_to_string("400.html"), status=HTTPStatus.BAD_REQUEST)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404: the portal's page, and problem details to another system."""
+    if request.path_info.startswith(API):
+        return _problem(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
+    return page_not_found(request, exception)
+
+
+def _problem(status: HTTPStatus, detail: str) -> HttpResponse:
+    return JsonResponse(problem(status, detail=detail), status=status.value, content_type=PROBLEM)
 
 
 @customer_page

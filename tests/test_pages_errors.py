@@ -98,6 +98,35 @@ def test_odd_addresses_are_no_error(alice, path):
     assert signed_in(alice).get(path).status_code == 404
 
 
+@pytest.mark.parametrize("query", ["kind__exact=%00", "page=1%00", "%00=1", "next=/a&next=%00"])
+@pytest.mark.parametrize("path", ["/", "/tickets/", "/accounts/login/", "/admin/retention/hold/", "/nowhere/"])
+def test_a_nul_in_a_query_is_refused_everywhere(alice, path, query):
+    answer = signed_in(alice).get(f"{path}?{query}")
+
+    assert answer.status_code == 400
+    assert "We could not read that request" in words(answer)
+    assert "default-src" in answer["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(("address", "status"), [("/api/v1/disputes/?x=%00", 400), ("/api/v1/nothing/", 404)])
+def test_another_system_gets_problem_details(calm, address, status):
+    answer = calm.post(address)
+
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("secret"), 500), (OperationalError("secret"), 503)])
+def test_another_system_gets_problem_details_of_what_nobody_foresaw(error, status):
+    try:
+        raise error
+    except Exception:  # noqa: BLE001
+        answer = views.server_error(RequestFactory().post("/api/v1/disputes/"))
+
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    assert "secret" not in answer.content.decode()
+
+
 def test_every_page_is_reached_by_its_name():
     assert [reverse(name) for name in ("overview", "health", "retention:delete_start", "accounts:help")] == [
         "/",
