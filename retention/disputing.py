@@ -10,18 +10,21 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.datamap import Category
 from accounts.errors import NotActionable
 from accounts.models import Account
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import digest
-from retention.models import Dispute, Hold
+from retention.models import Dispute, Erasure, Hold, Stage
 from retention.placing import place_within
-from retention.refusals import named
+from retention.refusals import AlreadyErased, named
 from retention.releasing import release_within
 from retention.schedule import DISPUTE_COVERS
 
 RECORDED = "A dispute with this reference of the processor is recorded already."
+# A code, not a name: written one way, so that a dispute is found by it and counted once.
+PROCESSOR = r"^[a-z][a-z0-9_-]{1,19}$"
 ONCE = "dispute_once_per_processor_reference"
 
 
@@ -47,6 +50,7 @@ def open_dispute(
         account = Account.objects.locked([account_id]).first()
         if account is None:
             raise NotActionable(f"There is no account {account_id}.")
+        _refuse_erased(account)
         fingerprint = _fingerprint(processor, reference)
         if Dispute.objects.filter(processor=processor, reference_digest=fingerprint).exists():
             raise NotActionable(RECORDED)
@@ -89,6 +93,14 @@ def close_dispute(dispute_id: UUID, *, outcome: str, by: str, at: dt.datetime | 
         ledger.record(by, "dispute.closed", dispute.account_id, at=at, dispute=dispute_id, outcome=outcome)
     dispute.refresh_from_db()
     return dispute
+
+
+def _refuse_erased(account: Account) -> None:
+    """Raise AlreadyErased once billing data is gone: its key is destroyed, and the reference could not be sealed."""
+    gone = Erasure.objects.filter(account=account, category=Category.BILLING, state__in=[Stage.GONE, Stage.VERIFIED])
+    erasure = gone.first()
+    if erasure is not None:
+        raise AlreadyErased(account.number, erasure.rows_gone_at)
 
 
 @contextmanager

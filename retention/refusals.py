@@ -10,6 +10,7 @@ from typing import Any
 from django.db import Error
 
 from accounts.errors import NotActionable
+from accounts.templatetags.portal_tags import moment_text
 
 GOVERNED = "PH001"
 ALREADY_GONE = "PH002"
@@ -32,7 +33,7 @@ class AlreadyErased(NotActionable):
 
     def __init__(self, account: object, gone_at: dt.datetime | None) -> None:
         self.gone_at = gone_at
-        when = f"was deleted at {gone_at.isoformat()}" if gone_at else "is not there"
+        when = f"was deleted on {moment_text(gone_at)}" if gone_at else "is not there"
         super().__init__(f"Account {account}: what this would cover {when}. Nothing was placed.")
 
 

@@ -17,6 +17,7 @@ from accounts.errors import NotActionable
 from accounts.models import Account, User
 from accounts.safeguards import ledger
 from accounts.safeguards.ledger import SYSTEM
+from accounts.templatetags.portal_tags import moment_text
 from retention.models import Hold, HoldRelease
 from retention.refusals import named
 
@@ -87,9 +88,7 @@ def _locked(hold_id: UUID, *, must_be_unreleased: bool = True) -> Hold:
     list(Account.objects.locked([account_id]))
     hold = Hold.objects.get(pk=hold_id)
     if must_be_unreleased and hold.released_at is not None:
-        raise NotActionable(
-            f"Hold {hold.pk} was released at {hold.released_at:%Y-%m-%d %H:%M} UTC; nothing is left to do."
-        )
+        raise NotActionable(f"Hold {hold.pk} was released on {moment_text(hold.released_at)}; nothing is left to do.")
     return hold
 
 

@@ -28,7 +28,7 @@ from accounts import idempotency
 from accounts.issuing import issue, revoke
 from accounts.models import ApiToken, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
-from retention import api
+from retention import api, purge
 from retention.closing import close
 from retention.models import Dispute, Hold
 from tests.cast import make_staff
@@ -111,6 +111,20 @@ def test_closing_ends_the_dispute_and_its_hold(alice: User, post: Callable[..., 
 def test_a_closed_account_can_still_be_disputed(alice: User, post: Callable[..., Any]):
     close(alice.account_id, by=alice, submission=uuid4())
     assert post(OPEN, dispute(alice.account)).status_code == 201
+
+
+def test_nothing_of_an_erased_account_can_be_disputed(bob: User, post: Callable[..., Any]):
+    close(bob.account_id, by=bob, submission=uuid4(), at=timezone.now() - dt.timedelta(days=40))
+    purge.ring()
+    answer = post(OPEN, dispute(bob.account))
+    assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")
+    assert f"Account {bob.account.number}" in answer.json()["detail"] and "was deleted on" in answer.json()["detail"]
+    assert not Dispute.objects.exists() and not IdempotencyRecord.objects.exists()
+    clerk = Client()
+    clerk.force_login(make_staff("bill", "billing"))
+    form = {"processor": "stripe", "reference": REFERENCE, "amount": "12.90", "currency": "USD", "reason": "general"}
+    page = clerk.post(reverse("admin:accounts_account_open-dispute", args=[bob.account_id]), form)
+    assert page.status_code == 409 and "was deleted on" in page.content.decode()
 
 
 def test_an_unknown_account_or_dispute_is_404(post: Callable[..., Any], alice: User):
