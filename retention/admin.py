@@ -7,6 +7,7 @@ The acts that belong to an account (placing a hold, opening a dispute) are offer
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 from django import forms
@@ -23,7 +24,7 @@ from accounts.models import User
 from accounts.roles import may
 from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
-from retention import disputing, placing, releasing, retrying, schedule, sight, switching, telling
+from retention import dates, disputing, placing, releasing, retrying, schedule, sight, switching, telling
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, HoldRelease, PurgeSwitch, Stage
 
 OWN_REQUEST = "You asked for this release, so a colleague must approve it."
@@ -39,6 +40,15 @@ class MomentField(forms.SplitDateTimeField):
         time = {"type": "time", "aria-label": f"{label}: time"}
         widget = forms.SplitDateTimeWidget(date_attrs=day, time_attrs=time)
         super().__init__(label=label, widget=widget, required=False, **kwargs)
+
+    def compress(self, data_list: Any) -> dt.datetime | None:
+        """Return the moment; raise ValidationError for an hour that the clocks leave out or give twice."""
+        try:
+            return super().compress(data_list)
+        except forms.ValidationError as error:
+            if error.code == "ambiguous_timezone":
+                raise forms.ValidationError(dates.CLOCKS_CHANGE) from None
+            raise
 
 
 def held_categories() -> list[tuple[str, str]]:
@@ -56,8 +66,10 @@ class PlaceForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text="None ticked means everything but sign-in.",
     )
-    period_from = MomentField("Rows from", help_text="Empty means from the beginning.")
-    period_to = MomentField("Rows until", help_text="Empty means without end.")
+    period_from = MomentField(
+        "Rows from", help_text="Empty means from the beginning.", validators=[dates.refuse_unlikely]
+    )
+    period_to = MomentField("Rows until", help_text="Empty means without end.", validators=[dates.refuse_unlikely])
     matter = forms.CharField(label="Matter", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -283,14 +295,21 @@ class HoldAdmin(RecordAdmin):
 class DisputeForm(forms.Form):
     """A payment dispute as the processor reports it."""
 
-    processor = forms.CharField(label="Payment processor", max_length=20)
+    processor = forms.CharField(label="Payment processor", max_length=20, help_text="Its short name: stripe, paypal.")
     reference = forms.CharField(label="Processor's reference", max_length=120, help_text="No card numbers.")
     amount = forms.DecimalField(label="Amount", max_digits=12, decimal_places=2)
     currency = forms.RegexField(
         label="Currency", regex=r"^[A-Z]{3}$", initial="USD", help_text="Three capital letters, such as USD."
     )
     reason = forms.ChoiceField(label="Reason", choices=Dispute.Reason.choices, initial=Dispute.Reason.GENERAL)
-    evidence_due_at = MomentField("Evidence due")
+    evidence_due_at = MomentField("Evidence due", validators=[dates.refuse_unlikely_evidence])
+
+    def clean_processor(self) -> str:
+        """Return the processor's code as the billing system writes it."""
+        code: str = self.cleaned_data["processor"].lower()
+        if not re.match(disputing.PROCESSOR, code):
+            raise forms.ValidationError("Give the short name, such as stripe: letters, digits, - and _, no spaces.")
+        return code
 
     def clean_amount(self) -> int:
         """Return the amount in cents."""

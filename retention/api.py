@@ -7,10 +7,8 @@ erasure goes on.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -24,12 +22,11 @@ from accounts.idempotency import HEADER, Answer, once
 from accounts.models import Account
 from accounts.registering import NUMBER
 from accounts.safeguards.cards import refuse_card_number
-from retention.disputing import close_dispute, find_dispute, open_dispute
+from retention.dates import refuse_unlikely_evidence
+from retention.disputing import PROCESSOR, close_dispute, find_dispute, open_dispute
 from retention.models import Dispute
 
 LARGEST_AMOUNT = 10**11
-LATEST_EVIDENCE = dt.timedelta(days=366)
-PROCESSOR = r"^[a-z][a-z0-9_-]{1,19}$"
 
 
 class Named(RefusesUnknownFields):
@@ -51,15 +48,11 @@ class Opening(Named):
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="USD", help_text="ISO 4217")
     reason = Choice(Dispute.Reason.choices, default=Dispute.Reason.GENERAL)
     evidence_due_at = serializers.DateTimeField(
-        required=False, allow_null=True, help_text="until when the processor takes evidence"
+        required=False,
+        allow_null=True,
+        validators=[refuse_unlikely_evidence],
+        help_text="until when the processor takes evidence",
     )
-
-    def validate_evidence_due_at(self, at: dt.datetime | None) -> dt.datetime | None:
-        """Refuse a date that no processor gives."""
-        now = timezone.now()
-        if at is not None and not now - LATEST_EVIDENCE < at < now + LATEST_EVIDENCE:
-            raise serializers.ValidationError("This is more than a year away.")
-        return at
 
 
 class Ending(Named):

@@ -215,6 +215,39 @@ def test_a_hold_whose_period_runs_backwards_is_not_placed(world: World) -> None:
     assert b"later than the beginning" in answer.content
 
 
+FAR = {
+    "a beginning before 2000": ("period_from", "0001-01-01", "00:00"),
+    "an end in the last year of the calendar": ("period_to", "9999-12-31", "23:59"),
+    "an end in a century": ("period_to", "2126-01-01", "00:00"),
+    "an hour that the clocks leave out": ("period_from", "2026-03-08", "02:30"),
+    "an hour that the clocks give twice": ("period_from", "2026-11-01", "01:30"),
+}
+
+
+@pytest.mark.parametrize("what", FAR)
+def test_a_hold_is_not_placed_on_a_moment_nobody_means(world: World, what: str) -> None:
+    name, day, time = FAR[what]
+
+    answer = place(world, kind="legal", matter="case 1", **{f"{name}_0": day, f"{name}_1": time})
+
+    assert answer.status_code == 422
+    assert (
+        "The clocks change" if "clocks" in what else "between 1 January 2000 and 50 years"
+    ) in answer.content.decode()
+    assert not Hold.objects.filter(account=world.account, kind=Hold.Kind.LEGAL).exists()
+
+
+def test_a_hold_is_placed_on_a_period_of_many_years(world: World) -> None:
+    days = {
+        "period_from_0": "2001-01-01",
+        "period_from_1": "00:00",
+        "period_to_0": "2060-01-01",
+        "period_to_1": "00:00",
+    }
+
+    assert place(world, kind="legal", matter="case 1", **days).status_code == 302
+
+
 def test_one_person_cannot_approve_their_own_release(world: World) -> None:
     hold = a_hold(world)
     post(world, "legal", Hold, "ask-release", hold, reason="the order ended")
@@ -306,6 +339,43 @@ def test_billing_opens_and_closes_a_dispute(world: World) -> None:
     assert (opened.status_code, closed.status_code) == (302, 302)
     assert (dispute.amount_cents, dispute.state) == (1234, Dispute.State.WON)
     assert not Hold.objects.unreleased().filter(cause=dispute.pk).exists()
+
+
+def reported(**changes: Any) -> dict[str, Any]:
+    return {
+        "processor": "stripe",
+        "reference": "dp_77",
+        "amount": "12.34",
+        "currency": "USD",
+        "reason": "general",
+        **changes,
+    }
+
+
+def open_one(world: World, **changes: Any) -> Any:
+    return post(world, "billing", type(world.account), "open-dispute", world.account, **reported(**changes))
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "2019-01-01", "9999-12-31"])
+def test_evidence_is_not_due_more_than_a_year_away(world: World, day: str) -> None:
+    answer = open_one(world, evidence_due_at_0=day, evidence_due_at_1="10:00")
+
+    assert answer.status_code == 422
+    assert "at most a year away" in answer.content.decode()
+    assert not Dispute.objects.filter(processor="stripe").exists()
+
+
+@pytest.mark.parametrize("typed", ["Stripe Inc", "1pay", "x", "strípe"])
+def test_a_processor_is_a_code_as_for_the_api(world: World, typed: str) -> None:
+    answer = open_one(world, processor=typed)
+
+    assert answer.status_code == 422
+    assert "Give the short name" in answer.content.decode()
+
+
+def test_a_processor_is_written_in_small_letters(world: World) -> None:
+    assert open_one(world, processor=" Stripe ").status_code == 302
+    assert Dispute.objects.filter(processor="stripe").exists()
 
 
 def test_a_closed_dispute_stays_closed(world: World) -> None:
