@@ -128,7 +128,7 @@ class ServiceAdmin(RecordAdmin):
             ("Minimum term ends", moment(record.term_ends_at) or "no minimum term"),
             ("Minimum term waived", moment(record.term_waived_at) or "no"),
             ("Paid until", moment(record.paid_until) or "not in advance"),
-            ("Stops", moment(record.stops_at) or "not planned"),
+            ("Stops", moment(record.ends_at) or "not planned"),
         ]
         return [Section("Service", facts=[*eyes.facts(record), *facts])]
 

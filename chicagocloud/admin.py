@@ -133,7 +133,7 @@ class AccountAdmin(RecordAdmin):
                 self._link(service, service.plan),
                 eyes.on(service, "name"),
                 moment(service.term_ends_at) or "none",
-                moment(service.stops_at) or "not planned",
+                moment(service.ends_at) or "not planned",
             )
             for service in Service.objects.filter(account=account).order_by("started_at", "pk")
         ]

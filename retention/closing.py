@@ -60,7 +60,7 @@ def close(
         counts = datamap.counts([account.pk], schedule.cutoffs(at))
         _close_row(account, at)
         _plan_erasures(account, at + schedule.span("grace"))
-        _stop_services(account, at)
+        _stop_services(account, at, at + schedule.span("grace"))
         request, code = _request(account, by, submission, counts, at)
         end_sessions(account=account.pk, keep=keep_session)
         ledger.record(by.actor, "deletion.requested", account.pk, at=at, request=request.pk, due_at=request.due_at)
@@ -89,10 +89,10 @@ def _plan_erasures(account: Account, due_at: dt.datetime) -> None:
     Erasure.objects.bulk_create(rows)
 
 
-def _stop_services(account: Account, at: dt.datetime) -> None:
+def _stop_services(account: Account, at: dt.datetime, due_at: dt.datetime) -> None:
     services = list(Service.objects.running(at).filter(account=account))
     for service in services:
-        Service.objects.filter(pk=service.pk).update(closing_stops_at=service.stop_on_close(at))
+        Service.objects.filter(pk=service.pk).update(closing_stops_at=service.stop_on_close(at, due_at))
 
 
 def _request(

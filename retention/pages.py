@@ -37,7 +37,13 @@ def plan_context(plan: Plan) -> Row:
             for line in plan.lines
         ],
         "services": [
-            {"name": stop.service.name, "at_once": stop.now, "stops_at": stop.stops_at} for stop in plan.stops
+            {
+                "name": stop.service.name,
+                "at_once": stop.now,
+                "with_deletion": stop.with_deletion,
+                "stops_at": stop.stops_at,
+            }
+            for stop in plan.stops
         ],
         "told": told_rows(plan.blockers),
     }

@@ -35,11 +35,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Stop:
-    """One service and the moment it stops."""
+    """One service and the moment it stops: with its paid term, at once, or with the deletion if that is earlier."""
 
     service: Service
     stops_at: dt.datetime
     now: bool
+    with_deletion: bool
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def plan(account: Account, at: dt.datetime | None = None) -> Plan:
     at = at or timezone.now()
     due_at = account.due_at or at + schedule.span("grace")
     closed_at = account.closed_at or at
-    return Plan(due_at, _lines(account, at, due_at), _stops(account, closed_at), blockers(account, at))
+    return Plan(due_at, _lines(account, at, due_at), _stops(account, closed_at, due_at), blockers(account, at))
 
 
 def progress(request: DeletionRequest, at: dt.datetime | None = None) -> Progress:
@@ -169,8 +170,8 @@ def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]
     return lines
 
 
-def _stops(account: Account, closed_at: dt.datetime) -> list[Stop]:
+def _stops(account: Account, closed_at: dt.datetime, due_at: dt.datetime) -> list[Stop]:
     running = Q(stops_at=None) | Q(stops_at__gt=closed_at)
     services = Service.objects.filter(running, account=account).order_by("started_at", "pk")
-    stops = [(service, service.closing_stops_at or service.stop_on_close(closed_at)) for service in services]
-    return [Stop(service, stops_at, stops_at <= closed_at) for service, stops_at in stops]
+    stops = [(service, service.closing_stops_at or service.stop_on_close(closed_at, due_at)) for service in services]
+    return [Stop(service, stops_at, stops_at <= closed_at, stops_at >= due_at) for service, stops_at in stops]

@@ -17,7 +17,7 @@ from accounts.models import Account, Correspondence, Service, Session, State, Ti
 from accounts.safeguards.models import OutboxMessage
 from retention import cancelling, closing, disputing, placing, plans, purge, schedule, telling
 from retention.models import DeletionRequest, Erasure, Hold
-from tests.cast import PASSWORD, bind, furnish, make_customer, owe
+from tests.cast import PASSWORD, bind, furnish, make_customer, owe, run_service
 from tests.visiting import cancel_of, close_in, signed_in, sql, status_of, words
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -66,6 +66,25 @@ def test_a_service_that_ended_long_ago_is_not_listed_and_an_unpaid_one_stops_at_
 
     assert [(s["name"], s["at_once"]) for s in answer.context["services"]] == [("on.example", True)]
     assert "Stops as soon as you close the account." in words(answer)
+
+
+def test_a_term_paid_beyond_the_deletion_ends_with_it(alice):
+    long, short = run_service(alice, paid=300 * DAY), run_service(alice, paid=10 * DAY)
+
+    answer = signed_in(alice).get(START)
+    asked = closed(alice, ago=dt.timedelta()).request
+
+    shown = words(answer)
+    assert [service["with_deletion"] for service in answer.context["services"]] == [True, False]
+    assert "Runs until the deletion: " in shown
+    assert "Runs to the end of the term you paid for: " in shown
+    assert stop_of(long) == asked.due_at
+    assert stop_of(short) == short.paid_until
+    assert [stop.stops_at for stop in plans.plan(Account.objects.get()).stops] == [asked.due_at, short.paid_until]
+
+
+def stop_of(service: Service) -> dt.datetime | None:
+    return Service.objects.get(pk=service.pk).ends_at
 
 
 def test_without_anything_the_page_says_none(alice):

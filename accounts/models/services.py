@@ -57,7 +57,15 @@ class Service(OfAccount):
         ]
         permissions = [("waive_term", "Can waive a minimum term")]
 
-    def stop_on_close(self, at: dt.datetime) -> dt.datetime:
-        """Return the moment this service stops when its account closes at `at` (P23)."""
+    def stop_on_close(self, at: dt.datetime, due_at: dt.datetime) -> dt.datetime:
+        """Return the moment this service stops when its account closes at `at` (P23).
+
+        With its paid term, but never after `due_at`: it is erased then.
+        """
         paid = self.paid_until if self.paid_until and self.paid_until > at else at
-        return min(paid, self.stops_at) if self.stops_at else paid
+        return min(paid, due_at, self.stops_at or due_at)
+
+    @property
+    def ends_at(self) -> dt.datetime | None:
+        """When it stops, as closing the account or the service itself has it; None when no end is planned."""
+        return self.closing_stops_at or self.stops_at
