@@ -484,6 +484,8 @@ class Retry(Act):
     slug, label, permission = "retry", "Retry what failed", "retention.retry_erasure"
 
     def hindrance(self, record: Any, user: User) -> str:
+        if record.cancelled_at or record.finished_at:
+            return "This request has ended."
         failing = [e for e in Erasure.objects.filter(account_id=record.account_id) if sight.is_failing(e)]
         return "" if failing else "Nothing of this deletion failed."
 
@@ -513,7 +515,8 @@ def dry_run(user: User, request: DeletionRequest) -> Section:
     now = timezone.now()
     holds = list(sight.holds_for(user).active(now).filter(account_id=request.account_id))
     rows = []
-    for erasure in Erasure.objects.live().filter(account_id=request.account_id).order_by("due_at", "category"):
+    steps = Erasure.objects.none() if request.cancelled_at else Erasure.objects.live()
+    for erasure in steps.filter(account_id=request.account_id).order_by("due_at", "category"):
         there = datamap.count([request.account_id], erasure.category).get(request.account_id, 0)
         rows.append((Category(erasure.category).label, there, moment(erasure.due_at), _outlook(erasure, holds, now)))
     return Section(request.reference, head=("Category", "Rows", "Due", "Outlook"), rows=rows)
@@ -610,17 +613,15 @@ class DeletionQueueAdmin(RecordAdmin):
     @admin.display(description="verified")
     def steps(self, request: DeletionRequest) -> str:
         found = self._standing(request)
-        return f"{found.done} of {found.steps}"
+        return f"{found.done} of {found.steps}" if found.steps else ""
 
     @admin.display(description="attempts")
     def attempts(self, request: DeletionRequest) -> int:
-        account: Any = request.account
-        return max((step.attempts for step in account.live_erasures if sight.is_failing(step)), default=0)
+        return max((step.attempts for step in _steps(request) if sight.is_failing(step)), default=0)
 
     @admin.display(description="last error")
     def last_error(self, request: DeletionRequest) -> str:
-        account: Any = request.account
-        return ", ".join(sorted({step.last_error for step in account.live_erasures if sight.is_failing(step)}))
+        return ", ".join(sorted({step.last_error for step in _steps(request) if sight.is_failing(step)}))
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
@@ -629,7 +630,7 @@ class DeletionQueueAdmin(RecordAdmin):
             ("Due", moment(record.due_at)),
             ("Days left", self.days_left(record)),
             ("State", self.standing(record)),
-            ("Verified", self.steps(record)),
+            ("Verified", self.steps(record) or "nothing to verify"),
             ("Cancelled", moment(record.cancelled_at) or "no"),
             ("Finished", moment(record.finished_at) or "no"),
         ]
@@ -641,10 +642,16 @@ class DeletionQueueAdmin(RecordAdmin):
                 step.attempts if sight.is_failing(step) else 0,
                 step.last_error or "none",
             )
-            for step in sorted(record.account.live_erasures, key=lambda step: (step.due_at, step.category))
+            for step in sorted(_steps(record), key=lambda step: (step.due_at, step.category))
         ]
         head = ("Category", "State", "Due", "Attempts", "Last error")
         return [Section("Request", facts=facts), Section("Steps", head=head, rows=steps)]
+
+
+def _steps(request: DeletionRequest) -> list[Erasure]:
+    """Return the steps of a request of the queue: none of a cancelled one, whose account may have a later request."""
+    account: Any = request.account
+    return [] if request.cancelled_at else list(account.live_erasures)
 
 
 class SwitchForm(forms.Form):

@@ -67,7 +67,12 @@ class Standing:
 def standing(
     request: DeletionRequest, erasures: Iterable[Erasure], visible: Iterable[Hold], at: dt.datetime
 ) -> Standing:
-    """Return how a request stands at `at`, from its erasures and the holds the reader may know of."""
+    """Return how a request stands at `at`, from its erasures and the holds the reader may know of.
+
+    Nothing is verified of a cancelled one: what is there belongs to a later request of the same account.
+    """
+    if request.cancelled_at:
+        return Standing("cancelled")
     steps = [erasure for erasure in erasures if not erasure.kept_for and erasure.state != Stage.CANCELLED]
     done = sum(erasure.state == Stage.VERIFIED for erasure in steps)
     word, reasons = _word(request, steps, [hold for hold in visible if covers(hold, at)], at)
@@ -77,8 +82,6 @@ def standing(
 def _word(
     request: DeletionRequest, steps: list[Erasure], holds: list[Hold], at: dt.datetime
 ) -> tuple[str, tuple[str, ...]]:
-    if request.cancelled_at:
-        return "cancelled", ()
     if request.finished_at:
         return "finished", ()
     failing = sorted({step.last_error for step in steps if is_failing(step)})
@@ -109,9 +112,9 @@ def is_failing(erasure: Erasure) -> bool:
 
 
 def due_today(requests: QuerySet[DeletionRequest], now: dt.datetime) -> QuerySet[DeletionRequest]:
-    """Return the requests that become final on the day of `now`, in the time zone in use."""
+    """Return the requests that become final later on the day of `now`, in the time zone in use."""
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    return requests.filter(due_at__gte=midnight, due_at__lt=midnight + dt.timedelta(days=1))
+    return requests.filter(due_at__gt=now, due_at__lt=midnight + dt.timedelta(days=1))
 
 
 def failing_steps() -> QuerySet[Erasure]:

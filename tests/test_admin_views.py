@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
+import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import time_machine
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts.models import Account, Session, Ticket, User
+from accounts.models import Account, Invoice, Service, Session, Ticket, User
 from accounts.roles import Role
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
-from retention.models import DeletionRequest, Hold
+from accounts.templatetags.portal_tags import moment_text
+from retention import cancelling, closing, sight
+from retention.models import DeletionRequest, Erasure, Hold
 from tests.admin_walk import ROLES, World, a_record, find_url, make_world, rooms
 
 pytestmark = pytest.mark.django_db
@@ -214,6 +221,59 @@ def test_the_queue_says_how_many_days_are_left(world: World) -> None:
     assert world.request.reference in page
     assert ">28<" in page
     assert "scheduled" in page
+
+
+@pytest.fixture
+def closed_again(world: World) -> DeletionRequest:
+    """The world's request after it was cancelled and the account closed a second time, all of it verified."""
+    cancelled = cancelling.cancel(world.request.pk, by=world.customer)
+    Invoice.objects.unpaid().update(state=Invoice.State.VOID, settled_at=timezone.now())
+    closing.close(world.account.pk, by=world.customer, submission=uuid4())
+    Erasure.objects.live().filter(account=world.account).update(last_error="OperationalError", attempts=3)
+    return cancelled
+
+
+def test_nothing_is_told_of_a_cancelled_request_that_belongs_to_the_next_one(
+    world: World, closed_again: DeletionRequest
+) -> None:
+    client = world.client("administrator")
+
+    page = client.get(reverse("admin:retention_deletionrequest_change", args=[closed_again.pk])).content.decode()
+    retried = client.post(reverse("admin:retention_deletionrequest_retry", args=[closed_again.pk]))
+    queue = client.get(f"{reverse('admin:retention_deletionrequest_changelist')}?state=ended").content.decode()
+
+    assert "nothing to verify" in page
+    assert not re.search(r"field-steps\">\d", queue)
+    assert "OperationalError" not in page
+    assert "OperationalError" not in queue
+    assert retried.status_code == 409
+
+
+def test_staff_read_when_the_services_of_a_closed_account_stop(world: World) -> None:
+    (stop,) = {moment_text(service.closing_stops_at) for service in Service.objects.all() if service.closing_stops_at}
+    service = Service.objects.filter(account=world.account).earliest("started_at")
+
+    card = world.client("support").get(card_of(world)).content.decode()
+    page = world.client("support").get(reverse("admin:accounts_service_change", args=[service.pk])).content.decode()
+
+    assert stop in card
+    assert stop in page
+    assert "not planned" not in card + page
+
+
+def test_a_due_deletion_stands_in_one_pile(world: World) -> None:
+    now = timezone.localtime().replace(hour=12)
+    past, later = now - dt.timedelta(hours=1), now + dt.timedelta(hours=1)
+
+    def found(at: dt.datetime) -> bool:
+        with time_machine.travel(at, tick=False):
+            return sight.due_today(DeletionRequest.objects.all(), at).exists()
+
+    DeletionRequest.objects.update(due_at=past)
+    overdue = found(now)
+    DeletionRequest.objects.update(due_at=later)
+
+    assert (overdue, found(now), found(later)) == (False, True, False)
 
 
 def test_every_model_of_the_site_is_shown_to_some_role(world: World) -> None:
