@@ -12,7 +12,7 @@ from django.utils.html import format_html
 
 from accounts import forgiving, issuing, supporting
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
-from accounts.models import ApiToken, Invoice, Person, Service, SignInIdentifier, Ticket, User
+from accounts.models import ApiToken, Invoice, Person, Service, SignInIdentifier, State, Ticket, User
 from accounts.roles import Role
 from accounts.safeguards.models import OutboxMessage
 from accounts.templatetags.portal_tags import moment, money
@@ -144,6 +144,10 @@ class ReplyForm(forms.Form):
     )
 
 
+STAYS_OPEN = "The customer can still cancel this deletion, so its ticket stays open until then."
+UNREAD = "Sign-in to this account has ended: nobody would read an answer here."
+
+
 class Reply(Act):
     """Answer a ticket."""
 
@@ -151,7 +155,9 @@ class Reply(Act):
     form_class = ReplyForm
 
     def hindrance(self, record: Any, user: User) -> str:
-        return "This ticket is closed." if record.state == Ticket.State.CLOSED else ""
+        if record.state == Ticket.State.CLOSED:
+            return "This ticket is closed."
+        return "" if supporting.is_read(record, timezone.now()) else UNREAD
 
     def consequences(self, record: Any) -> list[str]:
         return [
@@ -165,6 +171,30 @@ class Reply(Act):
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         supporting.reply(record.pk, by=user, body=form.cleaned_data["text"])
         return f"Your answer to {record.reference} is there for the customer to read."
+
+
+class CloseTicket(Act):
+    """End a conversation."""
+
+    slug, label, permission = "close", "Close this ticket", "accounts.reply_ticket"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.state == Ticket.State.CLOSED:
+            return "This ticket is closed."
+        is_kept = record.kind == Ticket.Kind.DELETION and record.account.state == State.CLOSED
+        return STAYS_OPEN if is_kept and supporting.is_read(record, timezone.now()) else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "The conversation ends: nobody writes in it any more. The customer can start a new one.",
+            "It no longer stands under what needs the customer. They are sent no mail.",
+        ]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return [conversation(eyes, record)]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        return f"Ticket {supporting.close_ticket(record.pk, by=user).reference} is closed."
 
 
 def conversation(eyes: Eyes, ticket: Ticket) -> Section:
@@ -182,9 +212,9 @@ def conversation(eyes: Eyes, ticket: Ticket) -> Section:
 
 @admin.register(Ticket)
 class TicketAdmin(RecordAdmin):
-    """Tickets: read, answer."""
+    """Tickets: read, answer, close."""
 
-    acts = (Reply,)
+    acts = (Reply, CloseTicket)
     list_display = ("reference", "account", "kind", "state", "created_at")
     list_filter = ("state", "kind")
     list_select_related = ("account",)

@@ -84,19 +84,26 @@ def reply(
 
 
 def close_ticket(ticket_id: UUID, *, by: User, at: dt.datetime | None = None) -> Ticket:
-    """End a conversation (staff who may answer it) and return it; one that is ended stays as it is."""
+    """End a conversation and return it; one that is ended stays as it is.
+
+    Who may: staff who answer it, and the people of its account. A deletion's stays open until sign-in ends.
+    """
     at = at or timezone.now()
     with keyring(), transaction.atomic():
         ticket = _locked(ticket_id)
-        if not roles.may(by, "accounts.reply_ticket"):
-            raise PermissionDenied("Only staff who answer tickets may end one.")
-        if ticket.kind == Kind.DELETION and ticket.account.state == State.CLOSED:
-            raise NotActionable(f"Ticket {ticket.reference} stays open: its deletion is not finished.")
+        _refuse_strangers(ticket, by)
+        if ticket.kind == Kind.DELETION and ticket.account.state == State.CLOSED and ticket.account.may_sign_in(at):
+            raise NotActionable(f"Ticket {ticket.reference} stays open: its deletion can still be cancelled.")
         if ticket.state != Ticket.State.CLOSED:
             ticket.state = Ticket.State.CLOSED
             ticket.save(update_fields=["state"])
             ledger.record(by.actor, "ticket.closed", ticket.account_id, ticket=ticket.pk, at=at)
     return ticket
+
+
+def is_read(ticket: Ticket, at: dt.datetime) -> bool:
+    """Return whether an answer would be read: until sign-in ends."""
+    return ticket.account.may_sign_in(at)
 
 
 def _locked(ticket_id: UUID) -> Ticket:
@@ -116,7 +123,7 @@ def _refuse_strangers(ticket: Ticket, by: User) -> None:
 def _refuse_ended(ticket: Ticket, at: dt.datetime) -> None:
     if ticket.state == Ticket.State.CLOSED:
         raise NotActionable(f"Ticket {ticket.reference} is closed. Open a new one if there is more to say.")
-    if not ticket.account.may_sign_in(at):
+    if not is_read(ticket, at):
         raise NotActionable(f"Account {ticket.account.number} reads no messages any more: sign-in has ended.")
 
 

@@ -13,5 +13,6 @@ urlpatterns = [
     path("invoices/<slug:number>/pay/", views.invoice_pay, name="invoice_pay"),
     path("tickets/", views.tickets, name="tickets"),
     path("tickets/<slug:reference>/", views.ticket, name="ticket"),
+    path("tickets/<slug:reference>/settle/", views.ticket_settle, name="ticket_settle"),
     path("help/", views.help_page, name="help"),
 ]

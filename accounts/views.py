@@ -104,8 +104,23 @@ def ticket(request: HttpRequest, reference: str) -> HttpResponse:
         supporting.reply(found.pk, by=customer(request), body=given["body"], submission=given["submission"])
         messages.success(request, _("We have your message."))
         return redirect("accounts:ticket", reference=found.reference)
-    context = {"ticket": found, "posts": found.messages.order_by("created_at", "pk"), "form": form}
+    context = {
+        "ticket": found,
+        "posts": found.messages.order_by("created_at", "pk"),
+        "form": form,
+        "can_settle": may_write and found.kind == Ticket.Kind.SUPPORT,
+    }
     return render(request, "accounts/ticket.html", context)
+
+
+@customer_page
+def ticket_settle(request: HttpRequest, reference: str) -> HttpResponse:
+    """End one conversation, for its people; looking at the address leads back to it."""
+    found = get_object_or_404(_tickets(account_of(request)), reference=reference)
+    if request.method == "POST":
+        supporting.close_ticket(found.pk, by=customer(request))
+        messages.success(request, _("This conversation is settled."))
+    return redirect("accounts:ticket", reference=found.reference)
 
 
 @public_page

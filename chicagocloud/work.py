@@ -61,7 +61,7 @@ def piles(user: User) -> Iterator[Pile]:
         rows = disputes.select_related("account")
         yield Pile("Evidence due within 3 days", "No evidence is due.", rows, "evidence_due_at", _dispute)
     if may(user, "accounts.reply_ticket"):
-        tickets = Ticket.objects.filter(state=Ticket.State.WAITING_FOR_STAFF, removed_at=None)
+        tickets = Ticket.objects.waiting_for_staff(now)
         yield Pile("Tickets that wait for us", "No ticket waits for us.", tickets, "created_at", _reference)
 
 

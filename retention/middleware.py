@@ -28,6 +28,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "retention:delete_find",
         "accounts:tickets",
         "accounts:ticket",
+        "accounts:ticket_settle",
         "accounts:invoices",
         "accounts:invoice",
         "accounts:invoice_pay",

@@ -161,6 +161,7 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:ticket": [ticket.reference if ticket else "TIC-2222-2222"],
+        "accounts:ticket_settle": [ticket.reference if ticket else "TIC-2222-2222"],
         "retention:delete_status": [side.request.reference if side.request else "DEL-2222-2222"],
         "retention:delete_cancel": [side.request.reference if side.request else "DEL-2222-2222"],
     }

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
@@ -527,6 +528,33 @@ def test_support_answers_a_ticket(world: World) -> None:
     assert answer.status_code == 302
     assert ticket.state == Ticket.State.ANSWERED
     assert (message.body, message.is_from_staff) == ("We look into it.", True)
+
+
+def test_support_closes_a_ticket(world: World) -> None:
+    ticket = Ticket.objects.filter(account=world.account, kind=Ticket.Kind.SUPPORT).earliest("created_at")
+
+    first = post(world, "support", Ticket, "close", ticket)
+    second = post(world, "support", Ticket, "close", ticket)
+
+    ticket.refresh_from_db()
+    assert (first.status_code, second.status_code) == (302, 409)
+    assert ticket.state == Ticket.State.CLOSED
+
+
+def test_the_ticket_of_a_deletion_is_closed_once_nobody_reads_it(world: World) -> None:
+    ticket, due_at = Ticket.objects.get(pk=world.request.ticket), world.request.due_at
+
+    early = post(world, "support", Ticket, "close", ticket)
+    with time_machine.travel(due_at):
+        client, room = world.client("support"), room_of(Ticket)
+        page = client.get(room.url_of(ticket, "reply")).content.decode()
+        front = client.get("/admin/").content.decode()
+        late = post(world, "support", Ticket, "close", ticket)
+
+    assert (early.status_code, late.status_code) == (409, 302)
+    assert "nobody would read an answer" in page
+    assert "<textarea" not in page
+    assert "Tickets that wait for us (0)" in front
 
 
 def test_a_card_number_is_not_sent_to_a_customer(world: World) -> None:

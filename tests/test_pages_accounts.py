@@ -286,3 +286,34 @@ def test_help_names_a_person_to_write_to(alice):
     assert "mailto:" in Client().get("/help/").content.decode()
     assert "Start or continue a conversation" in words(signed_in(alice).get("/help/"))
     assert "Start or continue a conversation" not in words(Client().get("/help/"))
+
+
+def test_a_customer_settles_a_conversation_and_is_reminded_no_more(alice, bob, sam):
+    ticket = supporting.open_ticket(alice.account, by=alice, subject="One", body="One")
+    supporting.reply(ticket.pk, by=sam, body="So.")
+    visitor, page = signed_in(alice), reverse("accounts:ticket", args=[ticket.reference])
+    settle = reverse("accounts:ticket_settle", args=[ticket.reference])
+
+    looked, stranger = visitor.get(settle), signed_in(bob).post(settle)
+    before = words(visitor.get("/"))
+    answer = visitor.post(settle, follow=True)
+
+    assert (looked.status_code, looked["Location"], stranger.status_code) == (302, page, 404)
+    assert f"Read our answer in {ticket.reference}" in before
+    assert answer.redirect_chain == [(page, 302)]
+    assert "This conversation is settled." in words(answer)
+    assert "Mark this as settled" not in words(answer)
+    assert "Nothing needs you." in words(visitor.get("/"))
+
+
+def test_the_ticket_of_a_deletion_is_not_for_settling(alice):
+    closed = closing.close(alice.account_id, by=alice, submission=uuid4())
+    reference = Ticket.objects.get(pk=closed.request.ticket).reference
+    visitor = signed_in(alice)
+
+    page = visitor.get(reverse("accounts:ticket", args=[reference]))
+    answer = visitor.post(reverse("accounts:ticket_settle", args=[reference]))
+
+    assert "Mark this as settled" not in words(page)
+    assert answer.status_code == 409
+    assert "can still be cancelled" in words(answer)

@@ -70,6 +70,10 @@ def own_pages(user: User) -> list[str]:
         *(reverse("accounts:invoice", args=[one.number]) for one in Invoice.objects.filter(**mine).order_by("pk")),
         *(reverse("accounts:invoice_pay", args=[one.number]) for one in Invoice.objects.filter(**mine).order_by("pk")),
         *(reverse("accounts:ticket", args=[one.reference]) for one in Ticket.objects.filter(**mine).order_by("pk")),
+        *(
+            reverse("accounts:ticket_settle", args=[one.reference])
+            for one in Ticket.objects.filter(**mine).order_by("pk")
+        ),
         *(page for one in requests for page in (status_of(one), cancel_of(one))),
     ]
 

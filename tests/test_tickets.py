@@ -118,15 +118,38 @@ def test_after_the_due_date_nobody_writes(alice: User, sam: User, ticket: Ticket
             supporting.reply(ticket.pk, by=author, body="Too late", at=later)
 
 
-def test_staff_end_a_ticket_and_nobody_writes_in_it_then(alice: User, sam: User, ticket: Ticket):
-    with pytest.raises(PermissionDenied):
-        supporting.close_ticket(ticket.pk, by=alice)
-    supporting.close_ticket(ticket.pk, by=sam)
+@pytest.mark.parametrize("who", ["alice", "sam"])
+def test_a_ticket_is_ended_by_its_people_or_staff_and_nobody_writes_in_it_then(
+    request: pytest.FixtureRequest, alice: User, ticket: Ticket, who: str
+):
+    by = request.getfixturevalue(who)
+    supporting.close_ticket(ticket.pk, by=by)
+    supporting.close_ticket(ticket.pk, by=by)
+    assert LedgerEntry.objects.get(action="ticket.closed").actor == by.actor
     with pytest.raises(NotActionable, match=f"{ticket.reference} is closed"):
         supporting.reply(ticket.pk, by=alice, body="But")
 
 
-def test_the_ticket_of_an_unfinished_deletion_stays_open(alice: User, sam: User):
+def test_nobody_else_ends_a_ticket(bob: User, ticket: Ticket):
+    for stranger in (bob, make_staff("bill", "billing"), make_staff("nora")):
+        with pytest.raises(PermissionDenied):
+            supporting.close_ticket(ticket.pk, by=stranger)
+    ticket.refresh_from_db()
+    assert ticket.state == Ticket.State.WAITING_FOR_STAFF
+
+
+def test_the_ticket_of_a_deletion_stays_open_until_sign_in_ends(alice: User, sam: User):
     closed = close(alice.account_id, by=alice, submission=uuid4())
-    with pytest.raises(NotActionable, match="stays open"):
-        supporting.close_ticket(closed.request.ticket, by=sam)
+    for by in (sam, alice):
+        with pytest.raises(NotActionable, match="stays open"):
+            supporting.close_ticket(closed.request.ticket, by=by)
+    ended = supporting.close_ticket(closed.request.ticket, by=sam, at=closed.request.due_at)
+    assert ended.state == Ticket.State.CLOSED
+
+
+def test_what_nobody_would_read_waits_for_nobody(alice: User, bob: User, ticket: Ticket):
+    closed = close(alice.account_id, by=alice, submission=uuid4())
+    other = supporting.open_ticket(bob.account, by=bob, subject="x", body="y")
+    before = Ticket.objects.waiting_for_staff(closed.request.due_at - dt.timedelta(seconds=1))
+    assert {found.pk for found in before} == {ticket.pk, closed.request.ticket, other.pk}
+    assert list(Ticket.objects.waiting_for_staff(closed.request.due_at)) == [other]

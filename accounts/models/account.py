@@ -29,6 +29,10 @@ class AccountQuerySet(models.QuerySet["Account"]):
         """Accounts whose customer may still sign in to everything."""
         return self.filter(state=State.ACTIVE)
 
+    def signing_in(self, at: dt.datetime) -> AccountQuerySet:
+        """Accounts whose people may sign in at `at`: until the due date, whatever holds them."""
+        return self.filter(Q(state=State.ACTIVE) | Q(state=State.CLOSED, due_at__gt=at))
+
     def locked(self, ids: Iterable[UUID], *, skip: bool = False) -> AccountQuerySet:
         """Lock the rows FOR UPDATE, ordered by id so that two lockers cannot cross; `skip` passes over locked ones."""
         return self.filter(pk__in=list(ids)).order_by("pk").select_for_update(skip_locked=skip)

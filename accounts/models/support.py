@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 
 from django.db import models
 
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.keys.identifiers import reference
-from accounts.models.account import OfAccount
+from accounts.models.account import Account, OfAccount
 from accounts.safeguards.fields import SealedText
 
 
@@ -22,6 +23,11 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
     def shown(self) -> TicketQuerySet:
         """Tickets the customer has not removed, whether or not the sweep has taken the others yet."""
         return self.filter(removed_at=None)
+
+    def waiting_for_staff(self, at: dt.datetime) -> TicketQuerySet:
+        """Tickets whose answer somebody waits for and could read at `at`."""
+        waiting = self.shown().filter(state=Ticket.State.WAITING_FOR_STAFF)
+        return waiting.filter(account__in=Account.objects.signing_in(at))
 
 
 class Ticket(OfAccount):
