@@ -53,7 +53,7 @@ def test_what_needs_the_customer_comes_nearest_deadline_first(charlie, sam):
 
     named = [task.get("number") or task["reference"] for task in answer.context["tasks"]]
     assert named == [sooner.number, later.number, ticket.reference]
-    assert f"Pay invoice {sooner.number}: $12.90" in words(answer)
+    assert f"Pay invoice {sooner.number} : $12.90" in words(answer)
     assert f"Read our answer in {ticket.reference}" in words(answer)
     assert "1 open conversation with support" in words(answer)
 
