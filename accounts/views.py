@@ -15,6 +15,7 @@ from django.core.paginator import Paginator
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -63,7 +64,8 @@ def invoice_pay(request: HttpRequest, number: str) -> HttpResponse:
         paying.pay(found.pk, by=customer(request), method_id=method)
         messages.success(request, _("Invoice %(number)s is paid.") % {"number": found.number})
         return redirect("accounts:invoice", number=found.number)
-    context = {"invoice": found, "balance_cents": balance, "form": form}
+    support_url = _support_url(account_of(request))
+    context = {"invoice": found, "balance_cents": balance, "form": form, "support_url": support_url}
     return render(request, "accounts/invoice_pay.html", context)
 
 
@@ -132,6 +134,13 @@ def help_page(request: HttpRequest) -> HttpResponse:
 
 def _invoice(request: HttpRequest, number: str) -> Invoice:
     return get_object_or_404(Invoice, account=account_of(request), number=number)
+
+
+def _support_url(account: Account) -> str:
+    """Return where the account's people write to us: a closed account goes on in the ticket of its deletion."""
+    own = Ticket.objects.shown().filter(account=account, kind=Ticket.Kind.DELETION).exclude(state=Ticket.State.CLOSED)
+    ticket = own.only("reference").order_by("-created_at", "-pk").first() if account.state != State.ACTIVE else None
+    return reverse("accounts:ticket", args=[ticket.reference]) if ticket else reverse("accounts:tickets")
 
 
 def _pay_form(request: HttpRequest, account: Account) -> PayForm | None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import Account, Service
 from retention import schedule
 from retention.models import DeletionRequest, Hold
-from retention.plans import Blocker, Plan, Progress
+from retention.plans import Blocker, Line, Plan, Progress
 
 Row = dict[str, Any]
 WORDS = {"waiting": "waiting", "unfinished": "unfinished", "finished": "done", "cancelled": "cancelled"}
@@ -26,16 +26,7 @@ def plan_context(plan: Plan) -> Row:
     """Return what the start and the check page show alike."""
     return {
         "due_at": plan.due_at,
-        "plan": [
-            {
-                "label": line.label,
-                "count": line.records,
-                "fate": "keep" if line.is_kept else "delete",
-                "reason": line.reason,
-                "until": line.until,
-            }
-            for line in plan.lines
-        ],
+        "plan": [_row(line) for line in plan.lines],
         "services": [
             {
                 "name": stop.service.name,
@@ -49,41 +40,65 @@ def plan_context(plan: Plan) -> Row:
     }
 
 
-def status_context(progress: Progress, *, signed_in: bool) -> Row:
-    """Return what the status page shows to the signed-in owner or to whoever gave the code."""
+def _row(line: Line) -> Row:
+    waits = line.waits_for or line.waits_for_rest
+    return {
+        "label": line.label,
+        "count": line.records,
+        "fate": "keep" if line.is_kept else "wait" if waits else "delete",
+        "reason": line.reason,
+        "until": line.until,
+        "waits_for": list({_kind(one): {"kind": _kind(one), "object": one.object} for one in line.waits_for}.values()),
+    }
+
+
+def status_context(progress: Progress, *, signed_in: bool, support: str = "") -> Row:
+    """Return what the status page shows to the signed-in owner or to whoever gave the code.
+
+    `support` is the address where the owner writes about this deletion.
+    """
     left = progress.request.due_at - progress.at
     return {
         "deletion": progress.request,
         "state": WORDS[progress.state],
         "days_left": progress.days_left if left >= dt.timedelta(days=1) else 0,
-        "told": told_rows(progress.blockers, links=signed_in),
+        "told": told_rows(progress.blockers, links=signed_in, support=support),
         "kept": [
             {"label": line.label, "reason": line.reason, "until": line.until} for line in progress.lines if line.is_kept
         ],
     }
 
 
-def told_rows(blockers: Iterable[Blocker], *, links: bool = True) -> list[Row]:
+def told_rows(blockers: Iterable[Blocker], *, links: bool = True, support: str = "") -> list[Row]:
     """Return one row for each thing the customer was told of, with the way to mend it when they can open it."""
-    return [_told(blocker, links) for blocker in blockers]
+    ask = (support or reverse("accounts:tickets")) if links else ""
+    return [{"kind": _kind(blocker), **_told(blocker, links, ask)} for blocker in blockers]
 
 
-def _told(blocker: Blocker, links: bool) -> Row:
-    thing = blocker.object
-    support = reverse("accounts:tickets") if links else ""
-    if blocker.kind == "invoice":
+def _kind(blocker: Blocker) -> str:
+    if blocker.kind != "hold":
+        return blocker.kind
+    return "pause" if blocker.object.kind == Hold.Kind.OPERATIONS else "legal"
+
+
+def _told(blocker: Blocker, links: bool, ask: str) -> Row:
+    kind, thing = _kind(blocker), blocker.object
+    if kind == "invoice":
         pay = reverse("accounts:invoice_pay", args=[thing.number]) if links else ""
-        owed = {"cents": blocker.cents, "currency": thing.currency}
-        return {"kind": "invoice", "number": thing.number, "url": pay, **owed}
-    if blocker.kind == "term":
-        return {"kind": "term", "service": thing.name, "until": thing.term_ends_at, "url": support}
-    if blocker.kind == "dispute":
-        reference = thing.reference if thing else ""
-        return {"kind": "dispute", "reference": reference, "url": support, "review_by": blocker.review_by}
-    if thing.kind == Hold.Kind.OPERATIONS:
-        return {"kind": "pause", "days": schedule.number("pause"), "url": ""}
+        return {"number": thing.number, "cents": blocker.cents, "currency": thing.currency, "url": pay}
+    if kind == "term":
+        return {"service": thing.name, "until": thing.term_ends_at, "url": ask}
+    if kind == "dispute":
+        return {"reference": thing.reference if thing else "", "url": ask, "review_by": _to_come(blocker.review_by)}
+    if kind == "pause":
+        return {"days": schedule.number("pause"), "url": ""}
     what = ", ".join(str(label) for label in blocker.categories)
-    return {"kind": "legal", "what": what, "review_by": blocker.review_by, "url": ""}
+    return {"what": what, "review_by": _to_come(blocker.review_by), "url": ""}
+
+
+def _to_come(at: dt.datetime | None) -> dt.datetime | None:
+    """Return a moment that is still to come: a look that is overdue is no promise to show."""
+    return at if at and at > timezone.now() else None
 
 
 def cancel_context(asked: DeletionRequest, account: Account) -> Row:

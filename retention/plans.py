@@ -7,7 +7,7 @@ hold; from the due date on only finished or not finished does.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import Max, Q
@@ -19,18 +19,6 @@ from accounts.models import Account, Invoice, Service
 from retention import schedule
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, Stage, ToldHold
 from retention.models.holds import HOLDABLE
-
-
-@dataclass(frozen=True)
-class Line:
-    """One category of the plan: how many records, whether they are deleted or kept, when, and why."""
-
-    category: str
-    label: Any
-    records: int
-    is_kept: bool
-    until: dt.datetime
-    reason: Any
 
 
 @dataclass(frozen=True)
@@ -53,6 +41,23 @@ class Blocker:
     categories: tuple[Any, ...] = ()
     covers: tuple[str, ...] = ()
     cents: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One category of the plan: how many records, whether they are deleted or kept, when, and why.
+
+    `waits_for` are the told blockers that keep it beyond that moment; `waits_for_rest` says that it goes last.
+    """
+
+    category: str
+    label: Any
+    records: int
+    is_kept: bool
+    until: dt.datetime
+    reason: Any
+    waits_for: tuple[Blocker, ...] = ()
+    waits_for_rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,9 @@ def plan(account: Account, at: dt.datetime | None = None) -> Plan:
     at = at or timezone.now()
     due_at = account.due_at or at + schedule.span("grace")
     closed_at = account.closed_at or at
-    return Plan(due_at, _lines(account, at, due_at), _stops(account, closed_at, due_at), blockers(account, at))
+    told = blockers(account, at)
+    lines = _waiting(_lines(account, at, due_at), told)
+    return Plan(due_at, lines, _stops(account, closed_at, due_at), told)
 
 
 def progress(request: DeletionRequest, at: dt.datetime | None = None) -> Progress:
@@ -168,6 +175,21 @@ def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]
         until = schedule.kept_until(category, newest, due_at)
         lines.append(Line(category.value, category.label, counts[category.value], until > due_at, until, rule.reason))
     return lines
+
+
+def _waiting(lines: list[Line], told: list[Blocker]) -> list[Line]:
+    """Return the lines with what was told to keep each beyond the grace period; contact data waits for all the rest."""
+    covered = [(blocker, _covered(blocker)) for blocker in told]
+    waits = {line.category: tuple(one for one, names in covered if line.category in names) for line in lines}
+    something = any(waits[line.category] for line in lines if not line.is_kept)
+    return [
+        line
+        if line.is_kept
+        else replace(
+            line, waits_for=waits[line.category], waits_for_rest=something and line.category == Category.CONTACT
+        )
+        for line in lines
+    ]
 
 
 def _stops(account: Account, closed_at: dt.datetime, due_at: dt.datetime) -> list[Stop]:

@@ -82,12 +82,13 @@ def status(request: HttpRequest, reference: str) -> HttpResponse:
     own = asked is not None and _is_of(request, asked.account)
     if asked is None or not (own or following.is_remembered(request, asked)):
         return _stranger(request)
-    context = pages.status_context(plans.progress(asked), signed_in=own)
+    messages_url = _ticket_url(asked) if own else ""
+    context = pages.status_context(plans.progress(asked), signed_in=own, support=messages_url)
     context["is_open"] = asked.account.state == State.ACTIVE
     cancel_url = reverse("retention:delete_cancel", args=[asked.reference])
     if own:
         context |= {"can_cancel": customer(request).is_owner, "cancel_url": cancel_url}
-        context["messages_url"] = _ticket_url(asked)
+        context["messages_url"] = messages_url
     elif not request.user.is_authenticated:
         context["sign_in_url"] = f"{reverse('account_login')}?{urlencode({'next': cancel_url})}"
     return render(request, "retention/delete_status.html", context)

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import datamap
-from accounts.models import Account, Correspondence, Service, Session, State, Ticket, User
+from accounts.models import Account, Correspondence, PaymentMethod, Service, Session, State, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import cancelling, closing, disputing, placing, plans, purge, schedule, telling
 from retention.models import DeletionRequest, Erasure, Hold
@@ -110,6 +110,84 @@ def test_told_blockers_come_with_the_way_to_clear_them(charlie, rita):
     assert "A legal hold covers: Support tickets" in shown
     assert "You can close your account today." in shown
     assert "Nothing you need to do" not in shown
+
+
+def fates(user: User) -> dict[str, str]:
+    labels = {str(category.label): category.value for category in datamap.Category}
+    page = signed_in(user).get(START)
+    return {labels[str(row["label"])]: row["fate"] for row in page.context["plan"]}
+
+
+def test_what_was_told_to_cover_a_row_makes_it_wait(charlie):
+    invoice = owe(charlie)
+    bind(charlie), bind(charlie)
+    dispute(charlie)
+
+    answer = signed_in(charlie).get(START)
+
+    found, shown = fates(charlie), words(answer)
+    waiting = {"identity", "contact", "billing", "services", "access"}
+    assert {name for name, fate in found.items() if fate == "wait"} == waiting
+    assert (found["invoices"], found["support"]) == ("keep", "delete")
+    assert f"Waits until invoice {invoice.number} is paid" in shown
+    assert shown.count("until the minimum term ends") == 4
+    assert shown.count("until the payment dispute closes") == len(waiting)
+    assert shown.count("Not before") == len(waiting)
+
+
+def test_contact_data_waits_for_what_waits(charlie, rita):
+    hold = placing.place(charlie.account_id, Hold.Kind.LEGAL, by=rita.actor, categories=["support"])
+    telling.tell(hold.pk, by=rita, how="letter")
+
+    found, shown = fates(charlie), words(signed_in(charlie).get(START))
+
+    assert {name for name, fate in found.items() if fate == "wait"} == {"support", "contact"}
+    assert "Waits until the legal hold ends" in shown
+    assert "so that we can write to you when the rest is deleted" in shown
+
+
+def test_a_hold_on_what_is_kept_anyway_makes_nothing_wait(charlie, rita):
+    hold = placing.place(charlie.account_id, Hold.Kind.LEGAL, by=rita.actor, categories=["invoices"])
+    telling.tell(hold.pk, by=rita, how="letter")
+
+    assert set(fates(charlie).values()) == {"keep", "delete"}
+
+
+def test_an_untold_hold_makes_nothing_wait(charlie, rita):
+    visitor = signed_in(charlie)
+    before = words(visitor.get(START))
+
+    hold = placing.place(charlie.account_id, Hold.Kind.LEGAL, by=rita.actor)
+    untold = words(visitor.get(START))
+    telling.tell(hold.pk, by=rita, how="letter")
+
+    assert untold == before
+    assert words(visitor.get(START)) != before
+
+
+@pytest.mark.parametrize(("days", "shown"), [(5, True), (-5, False)])
+def test_a_look_that_is_overdue_is_not_promised(charlie, rita, days, shown):
+    by = timezone.now() + days * DAY
+    hold = placing.place(charlie.account_id, Hold.Kind.LEGAL, by=rita.actor, review_by=by)
+    telling.tell(hold.pk, by=rita, how="letter")
+
+    assert ("Next look by" in words(signed_in(charlie).get(START))) is shown
+
+
+def test_a_closed_account_asks_in_the_ticket_of_its_deletion(charlie):
+    invoice = owe(charlie)
+    dispute(charlie)
+    request = closed(charlie).request
+    ticket = reverse("accounts:ticket", args=[Ticket.objects.get(pk=request.ticket).reference])
+    visitor = signed_in(charlie)
+    PaymentMethod.objects.all().update(removed_at=timezone.now())
+
+    status = visitor.get(status_of(request))
+    pay = visitor.get(reverse("accounts:invoice_pay", args=[invoice.number]))
+
+    assert {row["url"] for row in status.context["told"] if row["kind"] == "dispute"} == {ticket}
+    assert pay.context["support_url"] == ticket
+    assert "Your answer" in words(visitor.get(ticket))
 
 
 def test_the_check_closes_the_account_and_leads_to_the_status(charlie, mailoutbox):

@@ -309,9 +309,9 @@ def test_a_planted_word_is_caught(monkeypatch: pytest.MonkeyPatch):
     one, other = waiting()
     honest = pages.status_context
 
-    def leaking(progress: plans.Progress, *, signed_in: bool) -> dict[str, Any]:
+    def leaking(progress: plans.Progress, **given: Any) -> dict[str, Any]:
         is_held = Hold.objects.active().filter(account=progress.request.account_id).exists()
-        return {**honest(progress, signed_in=signed_in), "days_left": 7 if is_held else progress.days_left}
+        return {**honest(progress, **given), "days_left": 7 if is_held else progress.days_left}
 
     monkeypatch.setattr(pages, "status_context", leaking)
     found = compared(one, other, Side.follower)
