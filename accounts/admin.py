@@ -10,10 +10,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts import forgiving, issuing, supporting
+from accounts import forgiving, issuing, paying, supporting
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
 from accounts.models import ApiToken, Invoice, Person, Service, SignInIdentifier, State, Ticket, User
+from accounts.page_forms import SentOnce
 from accounts.roles import Role
+from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.models import OutboxMessage
 from accounts.templatetags.portal_tags import moment, money
 
@@ -46,11 +48,61 @@ class Void(Act):
         return f"Invoice {invoice.number} is void."
 
 
+class PaymentForm(SentOnce):
+    """A payment that came another way than through the portal."""
+
+    method = forms.CharField(
+        label="How it was paid",
+        max_length=60,
+        help_text="For instance: bank transfer. The customer reads this on the invoice.",
+        validators=[refuse_card_number],
+    )
+    reference = forms.CharField(
+        label="Reference of the payment",
+        max_length=120,
+        required=False,
+        help_text="As the bank gives it. No card numbers.",
+        validators=[refuse_card_number],
+    )
+
+
+class RecordPayment(Act):
+    """Record that what is open of an invoice was paid another way."""
+
+    slug, label, permission = "record-payment", "Record a payment", "accounts.record_payment"
+    form_class = PaymentForm
+
+    def done_before(self, record: Any, data: Any) -> str:
+        sent = SentOnce(data)
+        known = sent.is_valid() and paying.is_recorded(record, sent.cleaned_data["submission"])
+        return f"The payment of invoice {record.number} is recorded." if known else ""
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.state == Invoice.State.ISSUED:
+            return ""
+        return f"This invoice is {record.get_state_display()}; only an issued one can be paid."
+
+    def consequences(self, record: Any) -> list[str]:
+        open_amount = amount(paying.balance_cents(record), record.currency)
+        return [
+            f"Invoice {record.number} is paid: {open_amount}, all that is open. Record only money that has arrived.",
+            "It no longer stops the deletion of the account, which goes on by itself.",
+            "A payment that is recorded stays recorded.",
+        ]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        data = form.cleaned_data
+        paying.record(
+            record.pk, by=user, method=data["method"], reference=data["reference"], submission=data["submission"]
+        )
+        return f"The payment of invoice {record.number} is recorded."
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(RecordAdmin):
-    """Invoices: read, void."""
+    """Invoices: read, record a payment, void."""
 
-    acts = (Void,)
+    acts = (RecordPayment, Void)
     list_display = ("number", "account", "state", "total", "issued_at", "due_at", "settled_at")
     list_filter = ("state",)
     list_select_related = ("account",)
@@ -65,6 +117,7 @@ class InvoiceAdmin(RecordAdmin):
             ("Account", account_link(record)),
             ("State", record.get_state_display()),
             ("Total", self.total(record)),
+            ("Open", amount(paying.balance_cents(record), record.currency)),
             ("Issued", moment(record.issued_at)),
             ("Due", moment(record.due_at)),
             ("Settled", moment(record.settled_at) or "not yet"),

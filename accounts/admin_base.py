@@ -118,6 +118,10 @@ class Act(HttpView):
     http_method_names = ["get", "head", "post"]
     room: Any = None
 
+    def done_before(self, record: Any, data: Any) -> str:
+        """Return the sentence that says what this very form changed when it was sent before; empty when it was not."""
+        return ""
+
     def hindrance(self, record: Any, user: User) -> str:
         """Return why the act cannot be done now, as a sentence; empty when it can."""
         return ""
@@ -161,6 +165,9 @@ class Act(HttpView):
 
     def post(self, request: HttpRequest, object_id: UUID | None = None) -> HttpResponse:
         record = self._record(request, object_id)
+        done_before = self.done_before(record, request.POST)
+        if done_before:
+            return self._done(request, record, done_before)
         form = self.form(record, request.POST)
         hindrance = self.hindrance(record, staff(request))
         if hindrance:
@@ -177,6 +184,9 @@ class Act(HttpView):
         if isinstance(done, Section):
             page: HttpResponse = self.room.page(request, self.label, [done])
             return page
+        return self._done(request, record, done)
+
+    def _done(self, request: HttpRequest, record: Any, done: str) -> HttpResponse:
         messages.success(request, done)
         return HttpResponseRedirect(self.destination(record))
 
@@ -342,6 +352,8 @@ class RecordAdmin(ModelAdmin):
 def asking(form: forms.Form) -> forms.Form:
     """Return the form with an error for an empty field that says what to enter."""
     for each in form.fields.values():
+        if each.widget.is_hidden:
+            continue
         label = str(each.label)
         each.error_messages["required"] = f"Enter this: {label[:1].lower()}{label[1:]}."
     return form

@@ -1,4 +1,4 @@
-"""The forms of the customer pages. Each carries the id of its sending: sent twice, it counts once."""
+"""The forms of the customer pages. What adds something carries the id of its sending: sent twice, it counts once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class SentOnce(forms.Form):
     submission = forms.UUIDField(
         widget=forms.HiddenInput,
         initial=uuid4,
-        error_messages={"required": _("Load the page again, then send it once more.")},
+        error_messages={
+            "required": _("Load the page again, then send it once more."),
+            "invalid": _("Load the page again, then send it once more."),
+        },
     )
 
 
@@ -50,8 +53,8 @@ class TicketForm(ReplyForm):
     field_order = ("subject", "body")
 
 
-class PayForm(SentOnce):
-    """Which method pays an invoice."""
+class PayForm(forms.Form):
+    """Which method pays an invoice; a paid one is not paid again, however often this is sent."""
 
     method = forms.ChoiceField(
         label=_("Pay with"),

@@ -1,8 +1,8 @@
 """Paying invoices. A card number never comes near: a provider answers with a reference of its own.
 
 Paying locks the account, then the invoice: a second attempt finds it paid and changes nothing, and a purge
-that looks for unpaid invoices waits for the end of it. Customers pay their own account's invoices, until
-the account is erased.
+that looks for unpaid invoices waits for the end of it. Customers pay their own account's invoices until sign-in
+ends; billing records what was paid another way, until the account is erased.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from django.db.models import Sum
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from accounts import roles
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Invoice, Payment, PaymentMethod, State, User
 from accounts.safeguards import ledger
+from accounts.safeguards.cards import refuse_card_number
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,36 @@ def pay(invoice_id: UUID, *, by: User, method_id: UUID | None = None, at: dt.dat
         return invoice
 
 
+def record(
+    invoice_id: UUID, *, by: User, method: str, reference: str, submission: UUID, at: dt.datetime | None = None
+) -> Invoice:
+    """Record that the rest of an invoice was paid another way, and return it; the same `submission` counts once.
+
+    Who may: the roles with "accounts.record_payment". Raises ValidationError for a card number, NotActionable for
+    an invoice that is paid or void.
+    """
+    at = at or timezone.now()
+    refuse_card_number(method)
+    refuse_card_number(reference)
+    if not roles.may(by, "accounts.record_payment"):
+        raise PermissionDenied("Only billing may record a payment.")
+    with keyring(), _locked(invoice_id) as invoice:
+        if is_recorded(invoice, submission):
+            return invoice
+        if invoice.state != Invoice.State.ISSUED:
+            raise NotActionable(f"Invoice {invoice.number} is {invoice.state}; only an issued one can be paid.")
+        _book(invoice, by, Charge(method, reference or None), at, submission)
+        return invoice
+
+
+def is_recorded(invoice: Invoice, submission: UUID) -> bool:
+    """Return whether this sending of the form was recorded before; raise NotActionable when it was, elsewhere."""
+    payment = Payment.objects.filter(pk=submission).first()
+    if payment is not None and payment.invoice_id != invoice.pk:
+        raise NotActionable("This form was used already. Open the page again and send it once more.")
+    return payment is not None
+
+
 @contextmanager
 def _locked(invoice_id: UUID) -> Iterator[Invoice]:
     """Lock the account, then the invoice, in a transaction of its own."""
@@ -127,10 +160,16 @@ def _settle(invoice: Invoice, by: User, method_id: UUID | None, at: dt.datetime)
         if method is None:
             raise NotActionable("This payment method is not on file any more. Choose another one.")
     cents = balance_cents(invoice)
+    _book(invoice, by, provider().charge(invoice, method, cents) if cents else None, at)
+
+
+def _book(invoice: Invoice, by: User, charge: Charge | None, at: dt.datetime, payment_id: UUID | None = None) -> None:
+    """Write down the rest as paid by `charge` (None when nothing was left to pay) and settle the invoice."""
+    cents = balance_cents(invoice)
     payment = None
-    if cents:
-        charge = provider().charge(invoice, method, cents)
-        payment = Payment.objects.create(
+    if charge is not None and cents:
+        payment = Payment(
+            id=payment_id or uuid7(),
             account_id=invoice.account_id,
             invoice=invoice,
             amount_cents=cents,
@@ -138,6 +177,7 @@ def _settle(invoice: Invoice, by: User, method_id: UUID | None, at: dt.datetime)
             reference=charge.reference,
             paid_at=at,
         )
+        payment.save(force_insert=True)
     _end(invoice, Invoice.State.PAID, at)
     ledger.record(
         by.actor,

@@ -294,7 +294,10 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "permissions": [("void_invoice", "Can void an invoice")],
+                "permissions": [
+                    ("void_invoice", "Can void an invoice"),
+                    ("record_payment", "Can record a payment that came another way"),
+                ],
             },
         ),
         migrations.CreateModel(

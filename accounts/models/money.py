@@ -93,7 +93,10 @@ class Invoice(OfAccount):
             # the obligation check of the purge
             models.Index(fields=["account"], condition=Q(state="issued"), name="invoice_unpaid"),
         ]
-        permissions = [("void_invoice", "Can void an invoice")]
+        permissions = [
+            ("void_invoice", "Can void an invoice"),
+            ("record_payment", "Can record a payment that came another way"),
+        ]
 
 
 class InvoiceLine(OfAccount):
