@@ -80,6 +80,7 @@ _LEGAL = frozenset(
         "retention.view_sealed_hold",
         "retention.place_hold",
         "retention.tell_hold",
+        "retention.review_hold",
         "retention.request_hold_release",
         "retention.approve_hold_release",
         "retention.view_dispute",
@@ -115,6 +116,7 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
         | {
             "accounts.view_invoice",
             "accounts.void_invoice",
+            "accounts.record_payment",
             "accounts.view_service",
             "accounts.waive_term",
             "retention.view_dispute",

@@ -74,8 +74,7 @@ def _holds(user: User, now: dt.datetime) -> Iterator[Pile]:
         lambda release: _hold(release.hold),
         lambda release: release.hold,
     )
-    unreleased = sight.holds_for(user).unreleased().exclude(kind=Hold.Kind.OPERATIONS)
-    review = unreleased.filter(review_by__lt=now + REVIEW_SOON).select_related("account")
+    review = sight.holds_for(user).to_review().filter(review_by__lt=now + REVIEW_SOON).select_related("account")
     yield Pile("Holds to review within 14 days", "No hold needs a review.", review, "review_by", _hold)
 
 

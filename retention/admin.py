@@ -23,8 +23,8 @@ from accounts.datamap import Category
 from accounts.models import User
 from accounts.roles import may
 from accounts.safeguards.cards import refuse_card_number
-from accounts.templatetags.portal_tags import moment
-from retention import dates, disputing, placing, releasing, retrying, schedule, sight, switching, telling
+from accounts.templatetags.portal_tags import moment, moment_text
+from retention import dates, disputing, placing, releasing, retrying, reviewing, schedule, sight, switching, telling
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, HoldRelease, PurgeSwitch, Stage
 
 OWN_REQUEST = "You asked for this release, so a colleague must approve it."
@@ -192,6 +192,31 @@ class ApproveRelease(Act):
         return f"Hold {hold.pk} is released; it covers until the cool-off ends."
 
 
+class Review(Act):
+    """Record a look at a hold."""
+
+    slug, label, permission = "review", "Record a review", "retention.review_hold"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.released_at:
+            return "This hold is released."
+        return "" if record.kind in Hold.TWO_PEOPLE else "This hold ends with what stands behind it; nobody reviews it."
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            f"The next look is due in {schedule.number('review')} days. Nothing else changes: the hold goes on.",
+            "Look first whether what it rests on still stands. If not, ask for its release instead.",
+            "The ledger says that you looked.",
+        ]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return hold_sections(eyes, record)
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        hold = reviewing.review(record.pk, by=user)
+        return f"Your review is recorded. The next look is due by {moment_text(hold.review_by)}."
+
+
 class EndPause(Act):
     """End a staff pause early."""
 
@@ -251,7 +276,8 @@ class HoldState(admin.SimpleListFilter):
         if self.value() == "active":
             return queryset.filter(pk__in=Hold.objects.active(now).values("pk"))
         if self.value() == "review":
-            return queryset.filter(released_at=None, review_by__lt=now + dt.timedelta(days=14))
+            due = Hold.objects.to_review().filter(review_by__lt=now + dt.timedelta(days=14))
+            return queryset.filter(pk__in=due.values("pk"))
         return queryset.exclude(released_at=None) if self.value() == "released" else queryset
 
 
@@ -259,7 +285,7 @@ class HoldState(admin.SimpleListFilter):
 class HoldAdmin(RecordAdmin):
     """Holds this reader may know of; every other answers "not found"."""
 
-    acts = (ApproveRelease, AskRelease, Tell, EndPause)
+    acts = (ApproveRelease, AskRelease, Review, Tell, EndPause)
     list_display = (
         "id",
         "account",

@@ -12,15 +12,18 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import get_resolver
+from django.utils import timezone
 
 from accounts.admin_base import Act, RecordAdmin
-from accounts.models import ApiToken, Contact, Invoice, Service, Ticket, TicketMessage, User
+from accounts.errors import NotActionable
+from accounts.models import ApiToken, Contact, Invoice, Payment, Service, Ticket, TicketMessage, User
 from accounts.roles import ACTS, Role
 from accounts.safeguards.models import LedgerEntry
+from retention import obligations, reviewing, sight
 from retention.admin import OWN_REQUEST
 from retention.models import Dispute, Erasure, Hold, HoldRelease, PurgeSwitch
 from tests.admin_walk import ROLES, World, a_record, acts, address_of, fingerprint, make_world, pages, rooms
-from tests.cast import make_staff
+from tests.cast import DAY, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -297,6 +300,48 @@ def test_the_release_waits_on_the_front_page_of_the_colleague_only(world: World)
     assert theirs.index("Waiting for my approval") < theirs.index("All lists")
 
 
+def test_a_review_sets_the_next_look_and_nothing_else(world: World) -> None:
+    hold = a_hold(world)
+    Hold.objects.filter(pk=hold.pk).update(review_by=timezone.now() + 3 * DAY)
+    before = world.client("legal").get("/admin/").content.decode()
+
+    answer = post(world, "legal", Hold, "review", hold)
+
+    reviewed = Hold.objects.get(pk=hold.pk)
+    assert "Holds to review within 14 days (1)" in before
+    assert answer.status_code == 302
+    assert reviewed.review_by is not None
+    assert (reviewed.review_by - timezone.now()).days == 89
+    assert (reviewed.told_at, reviewed.released_at, reviewed.ends_at) == (None, None, hold.ends_at)
+    assert "Holds to review within 14 days (0)" in world.client("legal").get("/admin/").content.decode()
+    entry = LedgerEntry.objects.get(action="hold.reviewed")
+    assert (entry.actor, str(hold.pk) in entry.body) == (world.staff["legal"].actor, True)
+    assert not sight.ledger_for(world.staff["auditor"]).filter(pk=entry.pk).exists()
+
+
+def test_what_ends_by_itself_is_not_reviewed(world: World) -> None:
+    dispute = Hold.objects.get(account=world.account, kind=Hold.Kind.DISPUTE)
+    Hold.objects.filter(pk=dispute.pk).update(review_by=timezone.now() - DAY)
+
+    answer = post(world, "legal", Hold, "review", dispute)
+    front = world.client("legal").get("/admin/").content.decode()
+    listed = world.client("legal").get(f"{room_of(Hold).list_url()}?state=review").content.decode()
+
+    assert answer.status_code == 409
+    assert "Holds to review within 14 days (0)" in front
+    assert str(dispute.pk) not in listed
+    with pytest.raises(NotActionable, match="needs no review"):
+        reviewing.review(dispute.pk, by=world.staff["legal"])
+
+
+def test_a_released_hold_is_not_reviewed(world: World) -> None:
+    hold = a_hold(world)
+    post(world, "legal", Hold, "ask-release", hold, reason="the order ended")
+    post(world, "privacy_officer", Hold, "approve-release", hold)
+
+    assert post(world, "legal", Hold, "review", hold).status_code == 409
+
+
 def test_telling_is_recorded_once(world: World) -> None:
     hold = a_hold(world)
 
@@ -505,6 +550,56 @@ def test_billing_voids_an_invoice_once(world: World) -> None:
     assert (first.status_code, second.status_code) == (302, 409)
     assert invoice.state == Invoice.State.VOID
     assert invoice.settled_at is not None
+
+
+def test_billing_records_a_payment_once_however_often_it_is_sent(world: World) -> None:
+    invoice = Invoice.objects.unpaid().get(account=world.account)
+    form = {"method": "bank transfer", "reference": "TRX 77", "submission": str(uuid4())}
+
+    first = post(world, "billing", Invoice, "record-payment", invoice, **form)
+    again = post(world, "billing", Invoice, "record-payment", invoice, **form)
+    other = post(world, "billing", Invoice, "record-payment", invoice, **{**form, "submission": str(uuid4())})
+
+    invoice.refresh_from_db()
+    payment = Payment.objects.get(invoice=invoice)
+    assert (first.status_code, again.status_code, other.status_code) == (302, 302, 409)
+    assert (payment.amount_cents, payment.method, payment.reference) == (1290, "bank transfer", "TRX 77")
+    assert invoice.state == Invoice.State.PAID
+    assert LedgerEntry.objects.get(action="invoice.paid", actor=world.staff["billing"].actor)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"method": "4242 4242 4242 4242"}, "card number"),
+        ({"reference": "4242424242424242"}, "card number"),
+        ({"method": ""}, "Enter this: how it was paid."),
+        ({"submission": "x"}, "Load the page again"),
+    ],
+)
+def test_a_payment_that_cannot_be_taken_says_why(world: World, changed: dict[str, str], sentence: str) -> None:
+    invoice = Invoice.objects.unpaid().get(account=world.account)
+    form = {"method": "bank transfer", "reference": "", "submission": str(uuid4()), **changed}
+
+    answer = post(world, "billing", Invoice, "record-payment", invoice, **form)
+
+    invoice.refresh_from_db()
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert invoice.state == Invoice.State.ISSUED
+
+
+def test_a_payment_that_is_recorded_settles_the_agreement(world: World) -> None:
+    invoice = Invoice.objects.unpaid().get(account=world.account)
+    Service.objects.filter(account=world.account).update(term_waived_at=timezone.now())
+    obligations.settle([world.account.pk], timezone.now())
+    held = Hold.objects.get(account=world.account, kind=Hold.Kind.AGREEMENT)
+
+    post(world, "billing", Invoice, "record-payment", invoice, method="cheque", submission=str(uuid4()))
+    obligations.settle([world.account.pk], timezone.now())
+
+    held.refresh_from_db()
+    assert held.released_at is not None
 
 
 def test_billing_waives_a_minimum_term(world: World) -> None:

@@ -121,6 +121,7 @@ class Migration(migrations.Migration):
                     ("place_hold", "Can place a hold"),
                     ("request_hold_release", "Can ask for the release of a hold"),
                     ("approve_hold_release", "Can approve the release of a hold"),
+                    ("review_hold", "Can record a review of a hold"),
                     ("tell_hold", "Can record that the customer was told of a hold"),
                     ("view_sealed_hold", "Can see holds the customer was not told of"),
                 ],

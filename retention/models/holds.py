@@ -36,6 +36,10 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Holds nobody has released."""
         return self.filter(released_at=None)
 
+    def to_review(self) -> HoldQuerySet:
+        """Holds that somebody must look at from time to time: what takes two people to release, and is not released."""
+        return self.unreleased().filter(kind__in=Hold.TWO_PEOPLE)
+
     def covering(self, category: str) -> HoldQuerySet:
         """Holds that cover `category`; no categories means everything but credentials."""
         if category == Category.CREDENTIALS:
@@ -149,6 +153,7 @@ class Hold(models.Model):
             ("place_hold", "Can place a hold"),
             ("request_hold_release", "Can ask for the release of a hold"),
             ("approve_hold_release", "Can approve the release of a hold"),
+            ("review_hold", "Can record a review of a hold"),
             ("tell_hold", "Can record that the customer was told of a hold"),
             ("view_sealed_hold", "Can see holds the customer was not told of"),
         ]
