@@ -118,7 +118,7 @@ def ticket(request: HttpRequest, reference: str) -> HttpResponse:
 @customer_page
 def ticket_settle(request: HttpRequest, reference: str) -> HttpResponse:
     """End one conversation, for its people; looking at the address leads back to it."""
-    found = get_object_or_404(_tickets(account_of(request)), reference=reference)
+    found = get_object_or_404(Ticket.objects.shown(), account=account_of(request), reference=reference)
     if request.method == "POST":
         supporting.close_ticket(found.pk, by=customer(request))
         messages.success(request, _("This conversation is settled."))

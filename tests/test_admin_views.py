@@ -16,13 +16,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Account, Invoice, Service, Session, Ticket, User
+from accounts.models import Account, Contact, Invoice, Service, Session, SignInIdentifier, Ticket, User
 from accounts.roles import Role
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from accounts.templatetags.portal_tags import moment_text
 from retention import cancelling, closing, sight
 from retention.models import DeletionRequest, Erasure, Hold
 from tests.admin_walk import ROLES, World, a_record, find_url, make_world, rooms
+from tests.cast import make_customer
 
 pytestmark = pytest.mark.django_db
 
@@ -169,6 +170,50 @@ def test_a_customer_is_found_by_e_mail_number_and_references(world: World, role:
     for text in wanted:
         answer = world.client(role).post(find_url(), {"wanted": text})
         assert (answer.status_code, answer["Location"]) == (302, card_of(world))
+
+
+def test_a_customer_is_found_by_the_number_of_an_invoice_where_the_role_reads_invoices(world: World) -> None:
+    invoice = Invoice.objects.unpaid().get(account=world.account)
+    seeing = ["support", "billing", "legal", "privacy_officer"]
+
+    answers = {role: world.client(role).post(find_url(), {"wanted": invoice.number}).status_code for role in ROLES}
+
+    assert {role for role, status in answers.items() if status == 302} == set(seeing)
+    assert set(answers.values()) == {302, 422}
+
+
+def test_a_customer_is_found_by_a_contact_once_the_sign_in_names_are_gone(world: World) -> None:
+    SignInIdentifier.objects.filter(account=world.account).delete()
+
+    found = world.client("support").post(find_url(), {"wanted": "Walker@WALKER.example"})
+    Contact.objects.filter(account=world.account).update(removed_at=timezone.now())
+    removed = world.client("legal").post(find_url(), {"wanted": EMAIL})
+
+    assert (found.status_code, found["Location"]) == (302, card_of(world))
+    assert removed.status_code == 422
+
+
+def test_a_contact_is_found_by_the_address_it_has_now(world: World) -> None:
+    SignInIdentifier.objects.filter(account=world.account).delete()
+    contact = Contact.objects.get(account=world.account, role=Contact.Role.OWNER)
+    contact.email = "new@walker.example"
+    contact.save(update_fields=["email"])
+
+    old, new = (world.client("support").post(find_url(), {"wanted": text}) for text in (EMAIL, "new@walker.example"))
+
+    assert (old.status_code, new.status_code) == (422, 302)
+
+
+def test_an_address_may_stand_in_many_contacts_and_links_to_no_sign_in_name(world: World) -> None:
+    other = make_customer("other")
+    contact = Contact.objects.get(account=other.account)
+    contact.email = EMAIL
+    contact.save()
+
+    digests = {bytes(found.email_digest or b"") for found in Contact.objects.exclude(role=Contact.Role.BILLING)}
+    names = {bytes(name.digest) for name in SignInIdentifier.objects.all()}
+    assert len(digests) == 1
+    assert not digests & names
 
 
 @pytest.mark.parametrize("role", ["auditor", "administrator"])

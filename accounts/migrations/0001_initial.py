@@ -187,6 +187,7 @@ class Migration(migrations.Migration):
                 ("name", accounts.safeguards.fields.SealedText(max_length=200)),
                 ("company", accounts.safeguards.fields.SealedText(blank=True, max_length=200, null=True)),
                 ("email", accounts.safeguards.fields.SealedText(max_length=254)),
+                ("email_digest", models.BinaryField(editable=False, max_length=32, null=True)),
                 ("phone", accounts.safeguards.fields.SealedText(blank=True, max_length=20, null=True)),
                 ("created_at", models.DateTimeField()),
                 ("removed_at", models.DateTimeField(blank=True, null=True)),
@@ -638,6 +639,10 @@ class Migration(migrations.Migration):
                 fields=("account",),
                 name="contact_one_owner_per_account",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="contact",
+            index=models.Index(fields=["email_digest"], name="contact_by_email"),
         ),
         migrations.AddIndex(
             model_name="invoice",

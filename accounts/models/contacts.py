@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -12,6 +12,7 @@ from django.db.models import Q
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.models.account import OfAccount
 from accounts.safeguards.fields import SealedText
+from accounts.safeguards.finding import digest, normalised
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
@@ -37,6 +38,8 @@ class Contact(OfAccount):
     name = SealedText(max_length=200)
     company = SealedText(max_length=200, null=True, blank=True)
     email = SealedText(max_length=254)
+    # Staff find a customer by it after sign-in has ended; the same address may stand in many contacts.
+    email_digest = models.BinaryField(max_length=32, null=True, editable=False)
     phone = SealedText(max_length=20, null=True, blank=True)
     created_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
@@ -55,6 +58,7 @@ class Contact(OfAccount):
             "email": Held("E-mail", reach=Reach.NUMBER),
             "phone": Held("Telephone", required=False, reach=Reach.NUMBER),
         },
+        plain={"email_digest": "a keyed hash of the address, one-way"},
     )
 
     class Meta:
@@ -63,6 +67,23 @@ class Contact(OfAccount):
                 fields=["account"], condition=Q(role="owner", removed_at=None), name="contact_one_owner_per_account"
             ),
         ]
+        indexes = [
+            # finding a customer by address
+            models.Index(fields=["email_digest"], name="contact_by_email"),
+        ]
+
+    def save(self, *args: Any, **given: Any) -> None:
+        """Save it, with the blind index of its address."""
+        fields = given.get("update_fields")
+        if fields is None or "email" in fields:
+            self.email_digest = address_digest(self.email)
+            given["update_fields"] = None if fields is None else {*fields, "email_digest"}
+        super().save(*args, **given)
+
+
+def address_digest(email: str) -> bytes:
+    """Return the blind index of a contact's address, under a key of its own: it links to no sign-in name."""
+    return digest("contact", normalised("email", email))
 
 
 class Address(OfAccount):
