@@ -12,16 +12,18 @@ from accounts.models import Account, State, User
 from retention import schedule
 from retention.models import DeletionRequest
 
-USUAL_GRACE = schedule.NUMBERS["grace"].value * 24 * 3600
+USUAL_DAYS = schedule.NUMBERS["grace"].value
+USUAL_GRACE = USUAL_DAYS * 24 * 3600
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the trial flag and its grace when shortened, the zone, and a closed account's status page."""
+    """Return the trial flag, its grace when shortened, the usual one, the zone, a closed account's status page."""
     user = getattr(request, "user", None)
     account = user.account if isinstance(user, User) else None
     return {
         "trial": settings.TRIAL,
         "trial_minutes": -(-settings.GRACE_SECONDS // 60) if settings.GRACE_SECONDS < USUAL_GRACE else 0,
+        "usual_days": USUAL_DAYS,
         "zone": settings.TIME_ZONE,
         "closing_url": _status_url(account) if account and account.state == State.CLOSED else "",
     }

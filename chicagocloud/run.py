@@ -35,6 +35,7 @@ from honcho.process import Process
 from chicagocloud import bootstrap
 from chicagocloud.bootstrap import ROOT
 from chicagocloud.embedded import EmbeddedServerError, EmbeddedServers
+from retention.schedule import NUMBERS
 
 TRIAL_GRACE = "120"
 REAL_SERVERS = ("DATABASE_URL", "KEYS_DATABASE_URL", "REDIS_URL")
@@ -317,10 +318,10 @@ def welcome(sign_ins: str, embedded: bool) -> str:
     """Return what a person reads when the portal is up."""
     lines = ["", f"  The portal runs at http://localhost:{os.environ['PORT']}/ (Ctrl-C stops everything)"]
     if embedded:
-        minutes = int(os.environ["GRACE_SECONDS"]) / 60
+        minutes, usual = int(os.environ["GRACE_SECONDS"]) / 60, NUMBERS["grace"].value
         lines += [
             "",
-            f"  A trial: deletion waits {minutes:g} minutes instead of 30 days. Data and logs: {state()}",
+            f"  A trial: deletion waits {minutes:g} minutes instead of {usual} days. Data and logs: {state()}",
             "  The embedded servers are for trying out only: this Redis is an old one with known faults, and",
             "  nobody but this machine's users can reach it. Production names its own (.env.example).",
         ]

@@ -1,8 +1,8 @@
 """Following a deletion without sign-in: reference and code open its status, to read only (silence.md, S4).
 
 An unknown reference, a wrong code and one whose time is over get the same answer after the same work. The
-right ends 24 months after the request did. What a browser was shown it may go on reading for an hour: its
-session keeps the request's id, never the code.
+right ends some months after the request did (schedule, "code"). What a browser was shown it may go on reading
+for an hour: its session keeps the request's id, never the code.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def find(typed_reference: str, typed_code: str, at: dt.datetime | None = None) -
 
 
 def is_open(asked: DeletionRequest, at: dt.datetime) -> bool:
-    """Return whether the code still opens the request: until 24 months after its end."""
+    """Return whether the code still opens the request: until so many months after its end (schedule)."""
     ended = asked.cancelled_at or asked.finished_at
     return ended is None or at < add_months(ended, schedule.number("code"))
 

@@ -49,7 +49,7 @@ def _due_mail(request: DeletionRequest, at: dt.datetime) -> tuple[str, str, lett
         late = at - request.due_at - schedule.span("not_finished")
         if late < dt.timedelta(0):
             return "", "", {}
-        # The rhythm counts from the first mail on: one after 24 hours, then one every 90 days.
+        # The rhythm counts from the first mail on, which comes soon after the due date.
         number = int(late / schedule.span("review"))
         event = f"deletion:{request.pk}:not-finished:{number}"
         return "retention/mail/not_finished.txt", event, letters.not_finished(request)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +13,17 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+from retention import schedule
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "templates"
 PAGES = sorted(TEMPLATES.rglob("*.html"))
 MAILS = sorted(TEMPLATES.glob("*/mail/*.txt"))
 ALL = sorted([*PAGES, *TEMPLATES.rglob("*.txt")])
+ROOMS = ("accounts", "retention", "disclosures", "chicagocloud")
+CODE = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py") if "migrations" not in file.parts)
+# What a customer never reads: staff's screens, the operator's commands.
+STAFFS = {"admin.py", "admin_base.py", "adminsite.py", "work.py", "run.py", "bootstrap.py", "embedded.py", "demo.py"}
 
 BANNED = re.compile(r"\b(please|invalid|oops|irreversible|forbidden|illegal)\b", re.IGNORECASE)
 VERBS = {
@@ -26,6 +35,13 @@ VERBS = {
 }  # fmt: skip
 LAW = "The law can require us to keep or hand over more than this page shows, and can forbid us to say so."
 LONGEST_SENTENCE = 20
+# A number of days, months or years stands in the schedule; a text that repeats it is false once it is overridden.
+SPAN = re.compile(
+    r"\b(\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fourteen|thirty|sixty|ninety)[ -]"
+    r"((?:business|calendar|working)[ -])?(day|week|month|year)s?\b",
+    re.IGNORECASE,
+)
+GETTEXT = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
 
 COMMENTS = re.compile(r"\{#.*?#\}|\{% comment %\}.*?\{% endcomment %\}|<!--.*?-->", re.DOTALL)
 BLOCKS = re.compile(r"\{% blocktrans(?:late)?\b.*?%\}(.*?)\{% endblocktrans(?:late)? %\}", re.DOTALL)
@@ -70,8 +86,45 @@ def long_sentences(text: str) -> list[str]:
     return [sentence for sentence in sentences if len(sentence.split()) > LONGEST_SENTENCE]
 
 
+def sentences(code: str) -> list[str]:
+    """Return what Python code says to people: texts to translate, errors raised or put on a form, values as "X"."""
+    tree = ast.parse(code)
+    named = {
+        target.id: words(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return [text for spoken in speaking(tree) for text in words(spoken, named)]
+
+
+def speaking(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is passed to gettext, to a raised error, to an error's own making, or to a form's `add_error`."""
+    for node in ast.walk(tree):
+        call = node.exc if isinstance(node, ast.Raise) else node
+        if not isinstance(call, ast.Call):
+            continue
+        called = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        if isinstance(node, ast.Raise) or called in {*GETTEXT, "__init__", "add_error"}:
+            yield from call.args
+
+
+def words(node: ast.AST | None, named: dict[str, list[str]] | None = None) -> list[str]:
+    """Return the texts an expression can be; the name of a constant of the module is its text."""
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)]
+    if isinstance(node, ast.Name):
+        return (named or {}).get(node.id, [])
+    if isinstance(node, ast.BinOp):
+        return words(node.left, named) + words(node.right, named)
+    return words(node.body, named) + words(node.orelse, named) if isinstance(node, ast.IfExp) else []
+
+
 def name(path: Path) -> str:
-    return str(path.relative_to(TEMPLATES))
+    return str(path.relative_to(TEMPLATES if TEMPLATES in path.parents else ROOT))
 
 
 def test_there_is_something_to_read():
@@ -82,6 +135,43 @@ def test_there_is_something_to_read():
 @pytest.mark.parametrize("path", ALL, ids=name)
 def test_no_banned_word(path):
     assert BANNED.findall(source(path)) == []
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_no_banned_word_in_what_code_says(path):
+    assert [text for text in sentences(path.read_text()) if BANNED.search(text)] == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+def test_a_span_of_time_comes_from_the_schedule(path):
+    assert SPAN.findall(source(path)) == []
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if path.name not in STAFFS], ids=name)
+def test_a_span_of_time_in_code_comes_from_the_schedule(path):
+    assert [text for text in sentences(path.read_text()) if SPAN.search(text)] == []
+
+
+def test_the_checks_of_code_catch_what_they_are_for():
+    said = sentences(
+        """
+TOLD = "Please wait."
+raise NotActionable(TOLD)
+raise NotActionable(f"Account {number} is invalid.")
+form.add_error(None, "Oops.")
+super().__init__(f"{x} is illegal" if x else "Forbidden.")
+words = _("We keep it for 14 days.") % {}
+log.info("please")
+"""
+    )
+    assert [text for text in said if BANNED.search(text)] == [
+        "Please wait.", "Account X is invalid.", "Oops.", "X is illegal", "Forbidden.",
+    ]  # fmt: skip
+    assert [text for text in said if SPAN.search(text)] == ["We keep it for 14 days."]
+    assert len([text for path in CODE for text in sentences(path.read_text())]) > 150
+    spans = ("90 days", "ten business days", "a 14-day pause", "Twelve months", "1 year")
+    assert all(SPAN.search(text) for text in spans)
+    assert not any(SPAN.search(text) for text in ("{{ days }} days", "one daylight", "every day", "in 5 minutes"))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
@@ -125,7 +215,7 @@ def test_the_constant_sentence_stands_for_everyone(shown):
 def test_an_unfinished_deletion_reads_as_it_must():
     exactly = (
         "Your deletion is not finished. Some data stays for now. "
-        "We look at this at least every 90 days and write to you when it is finished."
+        "We look at this at least every X days and write to you when it is finished."
     )
     assert exactly in strings(source(TEMPLATES / "retention" / "delete_status.html"))
     assert exactly in strings(source(TEMPLATES / "retention" / "mail" / "not_finished.txt"))
@@ -194,3 +284,18 @@ def test_a_mail_without_a_part_or_too_long_is_caught():
     assert missing_parts(text + " word" * 120) == ["at most 120 words"]
     assert missing_parts(text.replace("(Chicago)", "")) == ["when, with its place"]
     assert missing_parts(text.replace("If this was not you, ", "")) == ["if this was not you"]
+
+
+@pytest.mark.parametrize(
+    ("number", "mail", "said"),
+    [
+        ("review", "not_finished", "at least every {} days"),
+        ("code", "done", "with reference and code for {} months"),
+    ],
+)
+def test_a_mail_names_the_number_that_is_overridden(settings, number, mail, said):
+    usual = render_to_string(f"retention/mail/{mail}.txt", SAMPLE)
+    settings.SCHEDULE_OVERRIDES = {number: [61, "counsel says so"]}
+
+    assert said.format(schedule.NUMBERS[number].value) in usual
+    assert said.format(61) in render_to_string(f"retention/mail/{mail}.txt", SAMPLE)

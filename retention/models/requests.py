@@ -35,7 +35,7 @@ class DeletionRequest(models.Model):
     ticket = models.UUIDField()
     # The form's own token: a double submit makes one request.
     submission = models.UUIDField(unique=True)
-    # A lasting, read-only capability in the mail; hashed here, ends 24 months after the end.
+    # A lasting, read-only capability in the mail; hashed here, ends some months after the end (schedule, "code").
     code_digest = models.BinaryField(max_length=32)
     requested_at = models.DateTimeField()
     due_at = models.DateTimeField()
