@@ -241,6 +241,10 @@ for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "ch
 SAMPLE["answer_by"] = NOON
 
 
+# By when something happens, or that nothing does.
+NEXT = re.compile(r"\b(([Ff]rom|[Bb]y) \d{1,2} \w+ \d{4}|at least every \d+ days|need do nothing|now or later)\b")
+
+
 def missing_parts(text: str) -> list[str]:
     """Return which of the parts that every mail must have are not in `text`."""
     subject, _, body = text.partition("\n")
@@ -249,7 +253,7 @@ def missing_parts(text: str) -> list[str]:
         "reference": SAMPLE["reference"] in body,
         "when, with its place": "22 December 2026, 12:00 (Chicago)" in body,
         "what you can do now": "https://portal.example.com/" in body,
-        "what happens next": re.search(r"\b([Ff]rom|[Bb]y|at least every|need do nothing|now or later)\b", body),
+        "what happens next": NEXT.search(body),
         "if this was not you": "If this was not you" in body,
         "a person to write to": SAMPLE["contact_email"] in body,
         "at most 120 words": len(text.split()) <= 120,
@@ -284,6 +288,10 @@ def test_a_mail_without_a_part_or_too_long_is_caught():
     assert missing_parts(text + " word" * 120) == ["at most 120 words"]
     assert missing_parts(text.replace("(Chicago)", "")) == ["when, with its place"]
     assert missing_parts(text.replace("If this was not you, ", "")) == ["if this was not you"]
+    undated = text.replace("From 22", "You asked on 22").replace(
+        "DEL-7F3K-22\n", "DEL-7F3K-22, confirmed by password\n"
+    )
+    assert missing_parts(undated) == ["what happens next"]
 
 
 @pytest.mark.parametrize(
