@@ -15,9 +15,15 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chicagocloud.settings")
     if OWNER_COMMANDS & set(sys.argv[1:2]):
         os.environ["CHICAGOCLOUD_DB_ROLE"] = "owner"
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        # The sentence says what to set; forty lines of where it was missed would hide it.
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,17 @@ def test_real_servers_are_named_together_or_not_at_all(state):
     assert_one_sentence(done, "KEYS_DATABASE_URL", "REDIS_URL")
 
 
+def test_a_command_without_settings_says_what_is_missing_and_no_more():
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith("The setting SECRET_KEY is missing.")
+
+
 class Run:
     """One `make run`, in a session of its own as in a terminal of its own."""
 
