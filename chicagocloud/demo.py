@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.utils import timezone
@@ -38,6 +38,7 @@ from retention.models import Hold
 DAY = dt.timedelta(days=1)
 MONTH = 30 * DAY
 DOMAIN = "demo.example"
+ENDED = "(sign-in has ended)"
 BROWSERS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_6) AppleWebKit/605.1.15 Version/18.0 Safari/605.1.15",
@@ -68,11 +69,7 @@ class Customer:
 
 def load() -> list[Entry]:
     """Make whoever is not there yet; return the sign-ins of all. Raises NotActionable outside a trial."""
-    if not settings.TRIAL:
-        raise NotActionable(
-            "Demo data is for a trial only: its passwords are known to everybody. Set CHICAGOCLOUD_TRIAL=1 "
-            "on a machine that holds no real customers."
-        )
+    _refuse_outside_a_trial()
     with keyring():
         staff = {role: _staff(role) for role in Role}
         for customer in CUSTOMERS:
@@ -81,9 +78,26 @@ def load() -> list[Entry]:
     return list(_entries())
 
 
+def kept() -> list[Entry]:
+    """Return the sign-ins of all, without making anybody: in place of the password whose sign-in has ended.
+
+    No more is known of them: what could tell an erased account's name from a held one's is erased.
+    """
+    _refuse_outside_a_trial()
+    return [entry if find(entry.sign_in) else replace(entry, password=ENDED) for entry in _entries()]
+
+
 def password_of(username: str) -> str:
     """Return the password of a demo user: known to everybody, hence for a trial only."""
     return f"demo-{username}-portal"
+
+
+def _refuse_outside_a_trial() -> None:
+    if not settings.TRIAL:
+        raise NotActionable(
+            "Demo data is for a trial only: its passwords are known to everybody. Set CHICAGOCLOUD_TRIAL=1 "
+            "on a machine that holds no real customers."
+        )
 
 
 def _entries() -> Iterator[Entry]:

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -163,6 +163,16 @@ def child(*arguments: str, **environment: str) -> None:
         bootstrap.stop(f"`{' '.join(arguments[:3])}` did not succeed: {words}", bootstrap.FAILED)
 
 
+def note_environment(names: Iterable[str]) -> None:
+    """Write the runtime role's settings for whoever calls manage.py beside the run, readable by the owner alone."""
+    path = state() / "environment"
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"export {name}={shlex.quote(os.environ[name])}\n" for name in sorted(names))
+    unfinished.rename(path)
+
+
 def make_key_file() -> None:
     if not Path(os.environ["KEK_FILE"]).exists():
         child("-m", "accounts.keys.make", os.environ["KEK_FILE"])
@@ -180,23 +190,29 @@ def collect_static() -> None:
 
 
 def demo_sign_ins() -> str:
-    """Load the demo data on the first start; return the sign-ins it printed, then and later."""
-    path = state() / "demo.txt"
-    if not path.exists():
-        print("Loading demo data.", flush=True)
-        unfinished = path.with_suffix(".new")
-        with unfinished.open("w") as output:
-            done = subprocess.run(  # noqa: S603 - own command
-                [sys.executable, "manage.py", "load_demo"],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                check=False,
-            )
-        if done.returncode:
-            bootstrap.stop("The demo data could not be loaded; the lines above say why.", bootstrap.FAILED)
-        unfinished.rename(path)
-    return path.read_text().strip()
+    """Load the demo data on the first start, nothing later; return the sign-ins, saying which have ended."""
+    loaded = state() / "demo.loaded"
+    if loaded.exists():
+        return demo_table("--kept")
+    print("Loading demo data.", flush=True)
+    table = demo_table()
+    loaded.touch()
+    return table
+
+
+def demo_table(*options: str) -> str:
+    """Return what `manage.py load_demo` prints."""
+    done = subprocess.run(  # noqa: S603 - own command
+        [sys.executable, "manage.py", "load_demo", *options],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        bootstrap.stop("The demo data could not be loaded; the lines above say why.", bootstrap.FAILED)
+    return done.stdout.strip()
 
 
 # The processes.
@@ -336,8 +352,10 @@ def start(servers: EmbeddedServers | None) -> int:
         print("Starting PostgreSQL (data, keys) and Redis.", flush=True)
         servers.start()
         os.environ.update(servers.environment())
-        for name, value in trial_settings().items():
+        trial = trial_settings()
+        for name, value in trial.items():
             os.environ.setdefault(name, value)
+        note_environment([*REAL_SERVERS, *trial])
         (state() / "mails").mkdir(mode=0o700, exist_ok=True)
         make_key_file()
         prepare_embedded(servers)

@@ -23,9 +23,9 @@ from retention.models import Hold
 pytestmark = pytest.mark.usefixtures("committed")
 
 
-def loaded() -> str:
+def loaded(*options: str) -> str:
     output = StringIO()
-    call_command("load_demo", stdout=output)
+    call_command("load_demo", *options, stdout=output)
     return output.getvalue()
 
 
@@ -87,8 +87,22 @@ def test_only_the_free_customer_is_erased():
     assert Hold.objects.filter(told_at=None).count() == 1
 
 
+def test_a_later_start_tells_whose_sign_in_has_ended_and_makes_nobody():
+    before = loaded()
+    assert loaded("--kept") == before
+    dana = find("dana")
+    closing.close(dana.account_id, by=dana, submission=uuid4(), at=timezone.now() - dt.timedelta(days=31))
+    purge.ring()
+
+    people = User.objects.count()
+    rows = [line.split(" | ") for line in loaded("--kept").splitlines() if " | " in line]
+    assert [row[1].strip() for row in rows if row[2] == "(sign-in has ended)"] == ["dana"]
+    assert User.objects.count() == people
+
+
 def test_outside_a_trial_nothing_is_loaded():
-    with override_settings(TRIAL=False), pytest.raises(CommandError, match="trial only"):
-        loaded()
+    for options in ([], ["--kept"]):
+        with override_settings(TRIAL=False), pytest.raises(CommandError, match="trial only"):
+            loaded(*options)
 
     assert not User.objects.exists()

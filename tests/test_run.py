@@ -206,6 +206,12 @@ class Run:
             assert row is not None
             return int(row[0])
 
+    def manage(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Call manage.py as the README says, beside the run."""
+        line = f". '{self.state}/environment' && exec '{sys.executable}' manage.py {command}"
+        env = {"PATH": os.environ["PATH"]}
+        return subprocess.run(["sh", "-c", line], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
     def kill(self) -> None:
         """Kill make and the runner with -9: nothing gets a chance to tidy up."""
         os.killpg(self.make.pid, signal.SIGKILL)
@@ -277,6 +283,7 @@ def test_a_run_starts_stops_and_starts_again_with_what_it_kept(state, start_run)
     healthy = run.becomes_healthy()
     listening = listening_addresses(run.processes())
     started, accounts, sign_ins = run.processes(), run.accounts(), run.sign_ins()
+    beside = run.manage("load_demo --kept")
     run.end(signal.SIGINT)
     left = still_there(started)
 
@@ -298,6 +305,10 @@ def test_a_run_starts_stops_and_starts_again_with_what_it_kept(state, start_run)
     assert len(sign_ins) > 1
     assert sign_ins == told_again
     assert still_there(started_again + last) == []
-    assert (state / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert beside.returncode == 0, beside.stderr
+    assert all(line.strip() in beside.stdout for line in sign_ins)
+    for private in ("secrets.json", "environment"):
+        assert (state / private).stat().st_mode & 0o777 == 0o600
+    assert "OWNER" not in (state / "environment").read_text()
     # The quicker of two later starts: what else the machine does is not the portal's.
     assert min(second, third) < SECOND_START_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -12,14 +13,18 @@ from chicagocloud import demo
 
 
 class Command(BaseCommand):
-    """Refuses outside a trial; a second call adds nothing and prints the same."""
+    """Refuses outside a trial; a second call adds whoever is not there and prints the same."""
 
     help = "Load demo customers and staff into a trial and print their sign-ins."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Whether to load, or only to say what is still there."""
+        parser.add_argument("--kept", action="store_true", help="load nothing; print who of them still signs in")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Load and print one line for each sign-in."""
         try:
-            entries = demo.load()
+            entries = demo.kept() if options["kept"] else demo.load()
         except NotActionable as refusal:
             raise CommandError(str(refusal)) from None
         head = demo.Entry("who", "sign-in", "password")
