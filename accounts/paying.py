@@ -39,7 +39,15 @@ class Charge:
 
 
 class Provider(Protocol):
-    """Takes the money. `charge` must be repeatable: the invoice's id stands for one charge."""
+    """Takes the money, while the account and the invoice are locked: a void, a hold or a purge waits for the answer.
+
+    Whoever implements one keeps to this:
+    - It answers within five seconds or raises: others give up waiting for the account after ten (`lock_timeout`).
+    - The invoice's id goes to the provider as its idempotency key. A process that dies after the charge and before
+      the commit leaves an unpaid invoice, and the next attempt must be given the first charge's answer.
+    - An attempt whose outcome is not known (a timeout) raises; what it did comes out at the repeat.
+    - It reads and writes nothing in the portal's databases.
+    """
 
     pays_online: bool
 
