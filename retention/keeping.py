@@ -18,6 +18,7 @@ from django.db import connection, models, transaction
 from accounts import datamap
 from accounts.keys.keyring import KeyDestroyed, keyring
 from accounts.models import User
+from accounts.roles import sees_sealed
 from accounts.safeguards.fields import SealedField
 from accounts.safeguards.sealing import unseal
 
@@ -36,7 +37,7 @@ class Kept:
 
 def kept_versions(account_id: UUID, *, by: User) -> list[Kept]:
     """Return the kept versions of an account, oldest first; the reading stands in the ledger."""
-    if not by.has_perm("retention.view_sealed_hold"):
+    if not sees_sealed(by):
         raise PermissionDenied("Kept versions are read by those who may see sealed matters.")
     with keyring(), transaction.atomic(durable=True):
         with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied
 
 from accounts.models import Contact
@@ -38,6 +39,15 @@ def test_an_edit_without_a_hold_keeps_nothing() -> None:
 
 def test_support_cannot_read_kept_versions() -> None:
     alice, sam = furnish(make_customer("alice")), make_staff("sam", "support")
+
+    with pytest.raises(PermissionDenied):
+        keeping.kept_versions(alice.account_id, by=sam)
+
+
+def test_a_permission_given_by_hand_reads_no_kept_version() -> None:
+    alice, sam = furnish(make_customer("alice")), make_staff("sam", "support")
+    sam.user_permissions.add(Permission.objects.get(codename="view_sealed_hold"))
+    assert sam.has_perm("retention.view_sealed_hold")
 
     with pytest.raises(PermissionDenied):
         keeping.kept_versions(alice.account_id, by=sam)
