@@ -12,9 +12,11 @@ from django.utils.html import format_html
 
 from accounts import forgiving, issuing, paying, supporting
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
+from accounts.datamap import Category
+from accounts.keys.keyring import KeyDestroyed
 from accounts.models import ApiToken, Invoice, Person, Service, SignInIdentifier, State, Ticket, User
 from accounts.page_forms import SentOnce
-from accounts.roles import Role
+from accounts.roles import Role, View, category_view
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.models import OutboxMessage
 from accounts.templatetags.portal_tags import moment, money
@@ -172,6 +174,9 @@ class ServiceAdmin(RecordAdmin):
     list_select_related = ("account",)
     ordering = ("-started_at",)
 
+    def name_of(self, record: Any) -> str:
+        return f"{record.plan} of account {record.account.number}"
+
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
             ("Account", account_link(record)),
@@ -288,10 +293,24 @@ class TicketAdmin(RecordAdmin):
 class UserAdmin(RecordAdmin):
     """Users, read-only: roles are given by `manage.py staff`, customers change their own sign-in."""
 
-    list_display = ("id", "account", "is_owner", "is_staff", "is_active", "created_at")
+    list_display = ("id", "account", "person", "is_owner", "is_staff", "is_active", "created_at")
     list_filter = ("is_staff", "is_active", "is_owner")
-    list_select_related = ("account",)
+    list_select_related = ("account", "person")
     ordering = ("-created_at",)
+
+    def name_of(self, record: Any) -> str:
+        return f"of account {record.account.number}" if record.account_id else "of the staff"
+
+    def columns(self, eyes: Eyes) -> dict[str, Any]:
+        return {"person": lambda user: self._initials(eyes, user)}
+
+    def _initials(self, eyes: Eyes, user: User) -> str | None:
+        """Return enough of a name to recognise one that is known: a list shows nothing personal in full."""
+        view = min(category_view(eyes.user, Category.IDENTITY), View.MASKED)
+        try:
+            return view.of(user.person.name) or None
+        except (Person.DoesNotExist, KeyDestroyed):
+            return None
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         roles = ", ".join(Role(name).label for name in record.groups.values_list("name", flat=True))
@@ -365,6 +384,9 @@ class ApiTokenAdmin(RecordAdmin):
     list_display = ("name", "created_at", "expires_at", "last_used_at", "revoked_at")
     ordering = ("-created_at",)
 
+    def name_of(self, record: Any) -> str:
+        return str(record.name)
+
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
             ("System", record.name),
@@ -385,6 +407,9 @@ class OutboxAdmin(RecordAdmin):
     list_filter = ("state", "kind")
     ordering = ("-created_at",)
     subject_field = "subject"
+
+    def name_of(self, record: Any) -> str:
+        return f"{record.kind}, {record.get_state_display()}"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("content")

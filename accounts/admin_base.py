@@ -8,7 +8,7 @@ values and outlive an erasure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
@@ -23,12 +23,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 from django.views import View as HttpView
 
-from accounts.datamap import Audience, Personal
+from accounts.datamap import Audience, Category, Personal
 from accounts.errors import NotActionable
 from accounts.keys.keyring import KeyDestroyed
-from accounts.models import User
+from accounts.models import Person, User
+from accounts.models.money import BILLED_TO
 from accounts.roles import View, category_view, may, roles_of
 from accounts.safeguards import ledger
+from accounts.templatetags.portal_tags import moment
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -51,12 +53,48 @@ class Section:
     empty: str = "None."
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of a list made by `read`; two of one name are the same to Django, which asks for them anew."""
+
+    name: str
+    short_description: str
+    read: Callable[[Any], Any] = field(compare=False)
+    admin_order_field: str | None = None
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def __call__(self, record: Any) -> Any:
+        return self.read(record)
+
+
 @dataclass
 class Eyes:
     """The eyes of one member of staff on one page: what they may see, and what they have been shown."""
 
     user: User
     seen: set[str] = field(default_factory=set)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def who(self, actor: str | UUID | None) -> str:
+        """Return who did something, as this role may be told: a colleague by the name they sign in with.
+
+        That is no look at a customer, and stands in no ledger. Where the role may not read names, the actor stays
+        as the ledger has it.
+        """
+        known = f"staff:{actor}" if isinstance(actor, UUID) else actor or ""
+        if known not in self._names:
+            self._names[known] = self._name(known)
+        return self._names[known]
+
+    def _name(self, actor: str) -> str:
+        kind, _, pk = actor.partition(":")
+        if kind == "staff" and category_view(self.user, Category.IDENTITY) == View.SHOWN:
+            person = Person.objects.filter(user_id=pk, account=None).first() if _is_id(pk) else None
+            return _name_of(person) or actor
+        return {ledger.SYSTEM: "the portal", "user": "the customer", "token": "another system"}.get(kind, actor)
 
     def on(self, record: models.Model, name: str) -> str:
         """Return a personal field as this role may see it, and note its category when anything is shown."""
@@ -91,11 +129,27 @@ class Eyes:
             )
 
 
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _name_of(person: Person | None) -> str:
+    try:
+        return str(person.username or person.name) if person else ""
+    except KeyDestroyed:
+        return ""
+
+
 def _words(value: Any, view: View) -> str:
     if value in (None, "", {}, []):
         return NONE
     if isinstance(value, Mapping):
-        return ", ".join(_words(item, view) for item in value.values() if item)
+        names = sorted(value, key=lambda name: BILLED_TO.index(name) if name in BILLED_TO else len(BILLED_TO))
+        return ", ".join(_words(value[name], view) for name in names if value[name])
     if isinstance(value, list):
         return ", ".join(_words(item, view) for item in value)
     return view.of(value)
@@ -203,6 +257,7 @@ class Act(HttpView):
             "opts": self.room.opts,
             "title": self.label,
             "record": record,
+            "record_name": self.room.name_of(record) if record is not None else "",
             "record_url": self.destination(record),
             "list_url": self.room.list_url(),
             "form": form,
@@ -234,6 +289,28 @@ class RecordAdmin(ModelAdmin):
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         """Return the parts of a record's page."""
         raise NotImplementedError
+
+    def name_of(self, record: Any) -> str:
+        """Return what staff call a record: its reference or number, never an id where there is a better word."""
+        return str(record)
+
+    def columns(self, eyes: Eyes) -> Mapping[str, Callable[[Any], Any]]:
+        """Return the columns of the list that depend on who reads it, by the name they have in `list_display`."""
+        return {}
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns as this reader sees them: each moment with its zone, as on every other page."""
+        own = self.columns(Eyes(staff(request)))
+        return [self._column(name, own.get(str(name))) for name in self.list_display]
+
+    def _column(self, name: Any, read: Callable[[Any], Any] | None) -> Any:
+        fields: dict[str, Any] = {field.name: field for field in self.opts.get_fields()}
+        if read is not None:
+            return Column(name, str(getattr(fields.get(name), "verbose_name", name)), read)
+        if isinstance(fields.get(name), models.DateTimeField):
+            label = str(fields[name].verbose_name)
+            return Column(name, label, lambda record: moment(getattr(record, name)) or None, name)
+        return name
 
     def subject_of(self, record: Any) -> UUID | None:
         """Return whose data a record is."""
@@ -296,7 +373,7 @@ class RecordAdmin(ModelAdmin):
         eyes = Eyes(staff(request))
         sections = self.sections(eyes, record)
         eyes.record(self.subject_of(record), record)
-        title = capfirst(f"{self.opts.verbose_name} {record}")
+        title = capfirst(f"{self.opts.verbose_name} {self.name_of(record)}")
         return self.page(request, title, sections, self.open_acts(eyes.user, record))
 
     def page(

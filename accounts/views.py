@@ -22,10 +22,10 @@ from django.utils.translation import gettext as _
 from accounts import paying, supporting
 from accounts.doors import account_of, customer, customer_page, is_too_often, public_page, too_often
 from accounts.models import Account, Invoice, PaymentMethod, State, Ticket
+from accounts.models.money import BILLED_TO
 from accounts.page_forms import PayForm, ReplyForm, TicketForm
 
 ENTRIES_A_PAGE = 25
-BILLED_TO = ("name", "company", "street", "city", "region", "postcode", "country")
 
 
 @customer_page

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -166,7 +166,7 @@ class AccountAdmin(RecordAdmin):
         rows = [
             (
                 self._link(hold, sight.reason(hold)),
-                ", ".join(hold.categories) or "everything",
+                sight.category_names(hold.categories) or "everything",
                 moment(hold.placed_at),
                 "yes" if sight.covers(hold, now) else "no",
             )
@@ -198,7 +198,7 @@ class AccountAdmin(RecordAdmin):
 
     def _entries(self, eyes: Eyes, account: Account) -> Section:
         entries = sight.ledger_for(eyes.user).filter(subject=account.pk).order_by("-at", "-pk")[:RECENT]
-        rows = [(moment(entry.at), entry.action, entry.actor) for entry in entries]
+        rows = [(moment(entry.at), entry.action, eyes.who(entry.actor)) for entry in entries]
         return Section(f"Ledger, the last {RECENT}", head=("When", "What", "Who"), rows=rows)
 
     def _link(self, record: Any, text: str) -> str:
@@ -215,11 +215,29 @@ class LedgerAdmin(RecordAdmin):
     subject_field = "subject"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
-        return sight.ledger_for(staff(request))
+        number = Account.objects.filter(pk=OuterRef("subject")).values("number")
+        return sight.ledger_for(staff(request)).annotate(number=Subquery(number))
+
+    def name_of(self, record: Any) -> str:
+        return str(record.action)
+
+    def columns(self, eyes: Eyes) -> dict[str, Any]:
+        return {
+            "actor": lambda entry: eyes.who(entry.actor),
+            "subject": lambda entry: self._card(eyes, entry) or entry.subject,
+        }
+
+    def _card(self, eyes: Eyes, entry: Any) -> str:
+        """Return a link to the customer card of an entry's subject, when it is an account and the role may open it."""
+        if not entry.number or not may(eyes.user, "accounts.view_account"):
+            return ""
+        card: Any = self.admin_site.get_model_admin(Account)
+        return format_html('<a href="{}">{}</a>', card.url_of(Account(pk=entry.subject)), entry.number)
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
             (name, value if isinstance(value, str) else json.dumps(value))
             for name, value in sorted(json.loads(record.body).items())
         ]
-        return [Section("Entry", facts=[*facts, ("leaf hash", bytes(record.leaf).hex())])]
+        about = [("Who", eyes.who(record.actor)), ("Account", self._card(eyes, record) or "none")]
+        return [Section("Entry", facts=[*about, *facts, ("leaf hash", bytes(record.leaf).hex())])]

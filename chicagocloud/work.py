@@ -15,6 +15,7 @@ from django.db.models import Exists, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.admin_base import Eyes
 from accounts.models import Ticket, User
 from accounts.roles import may
 from accounts.templatetags.portal_tags import moment
@@ -66,12 +67,13 @@ def piles(user: User) -> Iterator[Pile]:
 
 
 def _holds(user: User, now: dt.datetime) -> Iterator[Pile]:
+    eyes = Eyes(user)
     yield Pile(
         "Waiting for my approval",
         "Nothing waits for your approval.",
         sight.approvals_for(user).select_related("hold__account"),
         "requested_at",
-        lambda release: _hold(release.hold),
+        lambda release: f"{_hold(release.hold)}, asked by {eyes.who(release.requested_by)}",
         lambda release: release.hold,
     )
     review = sight.holds_for(user).to_review().filter(review_by__lt=now + REVIEW_SOON).select_related("account")

@@ -91,11 +91,12 @@ class PlaceHold(Act):
     form_class = PlaceForm
 
     def consequences(self, record: Any) -> list[str]:
+        preserved, verified = schedule.number("preservation"), schedule.number("provisional")
         return [
-            "Nothing it covers can be erased, by nobody, until two people have released it.",
+            "Nobody can erase what a legal hold covers until two people have released it.",
+            f"Nobody can erase what a preservation request covers until the same, or {preserved} days have passed.",
+            f"Nobody can erase what a provisional hold covers until the same, or {verified} business days have passed.",
             "The customer is not told. Nothing they can see changes.",
-            "A provisional hold ends by itself after ten business days.",
-            "A preservation request ends by itself after 90 days.",
         ]
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
@@ -108,8 +109,8 @@ class PlaceHold(Act):
             period=(data["period_from"], data["period_to"]),
             matter=data["matter"],
         )
-        gone = ", ".join(sorted(hold.already_gone))
-        return f"Hold {hold.pk} is placed." + (f" Deleted before: {gone}." if gone else "")
+        gone = sight.category_names(sorted(hold.already_gone))
+        return f"The hold on account {record.number} is placed." + (f" Deleted before: {gone}." if gone else "")
 
 
 class TellForm(forms.Form):
@@ -135,7 +136,7 @@ class Tell(Act):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         telling.tell(record.pk, by=user, how=form.cleaned_data["how"])
-        return f"Hold {record.pk} is told."
+        return "It is recorded that the customer was told."
 
 
 class ReasonForm(forms.Form):
@@ -162,7 +163,7 @@ class AskRelease(Act):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         releasing.ask(record.pk, by=user, reason=form.cleaned_data["reason"])
-        return f"The release of hold {record.pk} waits for a colleague's approval."
+        return "The release waits for a colleague's approval."
 
 
 class ApproveRelease(Act):
@@ -189,7 +190,7 @@ class ApproveRelease(Act):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         hold = releasing.approve(record.pk, by=user)
-        return f"Hold {hold.pk} is released; it covers until the cool-off ends."
+        return f"The hold is released. It covers until the cool-off ends: {moment_text(hold.covers_until)}."
 
 
 class Review(Act):
@@ -241,25 +242,33 @@ def hold_sections(eyes: Eyes, hold: Hold) -> list[Section]:
     facts = [
         ("Account", account_link(hold)),
         ("Kind", hold.get_kind_display()),
-        ("Covers", ", ".join(hold.categories) or "everything but sign-in"),
+        ("Covers", sight.category_names(hold.categories) or "everything but sign-in"),
         ("Rows from", moment(hold.period_from) or "the beginning"),
         ("Rows until", moment(hold.period_to) or "without end"),
         ("Placed", moment(hold.placed_at)),
-        ("Placed by", hold.placed_by),
+        ("Placed by", eyes.who(hold.placed_by)),
         ("Told", moment(hold.told_at) or "no"),
         ("Review by", moment(hold.review_by) or "no review"),
         ("Ends by itself", moment(hold.ends_at) or "no"),
         ("Released", moment(hold.released_at) or "no"),
         ("Covers until", until),
-        ("Deleted before it was placed", ", ".join([*hold.already_gone, *hold.partly_gone]) or "nothing"),
+        ("Deleted before it was placed", sight.category_names([*hold.already_gone, *hold.partly_gone]) or "nothing"),
     ]
     releases = [
-        (moment(r.requested_at), r.requested_by, eyes.on(r, "reason"), moment(r.approved_at) or "not yet")
+        (
+            moment(r.requested_at),
+            eyes.who(r.requested_by),
+            eyes.on(r, "reason"),
+            moment(r.approved_at) or "not yet",
+            eyes.who(r.approved_by) if r.approved_by else "",
+        )
         for r in hold.releases.order_by("requested_at", "pk")
     ]
     return [
         Section("Hold", facts=[*facts, *eyes.facts(hold)]),
-        Section("Release", head=("Asked", "By", "Reason", "Approved"), rows=releases, empty="Not asked for."),
+        Section(
+            "Release", head=("Asked", "By", "Reason", "Approved", "Approved by"), rows=releases, empty="Not asked for."
+        ),
     ]
 
 
@@ -304,9 +313,12 @@ class HoldAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Hold]:
         return sight.holds_for(staff(request)).select_related("account")
 
+    def name_of(self, record: Any) -> str:
+        return f"({sight.reason(record)}) on account {record.account.number}"
+
     @admin.display(description="covers")
     def scope(self, hold: Hold) -> str:
-        return ", ".join(hold.categories) or "everything"
+        return sight.category_names(hold.categories) or "everything"
 
     @admin.display(description="customer")
     def told(self, hold: Hold) -> str:
@@ -365,7 +377,7 @@ class OpenDispute(Act):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         data = form.cleaned_data
-        dispute = disputing.open_dispute(
+        disputing.open_dispute(
             record.pk,
             processor=data["processor"],
             reference=data["reference"],
@@ -375,7 +387,7 @@ class OpenDispute(Act):
             by=user.actor,
             evidence_due_at=data["evidence_due_at"],
         )
-        return f"Dispute {dispute.pk} is open."
+        return f"The dispute on account {record.number} is open; until it closes it holds what is needed to settle it."
 
 
 class OutcomeForm(forms.Form):
@@ -404,7 +416,7 @@ class CloseDispute(Act):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         dispute = disputing.close_dispute(record.pk, outcome=form.cleaned_data["outcome"], by=user.actor)
-        return f"Dispute {dispute.pk} is {dispute.get_state_display()}."
+        return f"The dispute is {dispute.get_state_display()}."
 
 
 class EvidenceDue(admin.SimpleListFilter):
@@ -432,6 +444,9 @@ class DisputeAdmin(RecordAdmin):
     list_select_related = ("account",)
     ordering = ("-opened_at",)
 
+    def name_of(self, record: Any) -> str:
+        return f"at {record.processor} on account {record.account.number}"
+
     @admin.display(description="amount")
     def sum(self, dispute: Dispute) -> str:
         return amount(dispute.amount_cents, dispute.currency)
@@ -444,7 +459,7 @@ class DisputeAdmin(RecordAdmin):
             ("Reason", record.get_reason_display()),
             ("State", record.get_state_display()),
             ("Opened", moment(record.opened_at)),
-            ("Opened by", record.opened_by),
+            ("Opened by", eyes.who(record.opened_by)),
             ("Evidence due", moment(record.evidence_due_at) or "no date"),
             ("Closed", moment(record.closed_at) or "no"),
         ]
@@ -454,8 +469,8 @@ class DisputeAdmin(RecordAdmin):
 class PauseForm(forms.Form):
     """How long, and why."""
 
-    days = forms.IntegerField(label="Days", min_value=1, initial=7)
     reason = forms.CharField(label="Reason", max_length=LONGEST_MATTER, widget=forms.Textarea(attrs={"rows": 3}))
+    field_order = ("days", "reason")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -467,6 +482,7 @@ class PauseForm(forms.Form):
             initial=longest // 2,
             help_text=f"At most {longest}.",
         )
+        self.order_fields(self.field_order)
 
 
 class Pause(Act):
@@ -736,6 +752,12 @@ class PurgeSwitchAdmin(RecordAdmin):
     list_display = ("set_at", "what", "is_stopped", "set_by")
     ordering = ("-set_at",)
 
+    def name_of(self, record: Any) -> str:
+        return f"for {self.what(record)}"
+
+    def columns(self, eyes: Eyes) -> dict[str, Any]:
+        return {"set_by": lambda switch: eyes.who(switch.set_by)}
+
     @admin.display(description="what")
     def what(self, switch: PurgeSwitch) -> str:
         return switching.name_of(switch.category)
@@ -745,6 +767,6 @@ class PurgeSwitchAdmin(RecordAdmin):
             ("What", self.what(record)),
             ("Stopped", "yes" if record.is_stopped else "no"),
             ("Set", moment(record.set_at)),
-            ("Set by", record.set_by),
+            ("Set by", eyes.who(record.set_by)),
         ]
         return [Section("Switch", facts=facts), stopped()]

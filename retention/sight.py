@@ -16,6 +16,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from accounts.datamap import Category
 from accounts.roles import Role, Viewer, may, sees_sealed
 from accounts.safeguards.models import LedgerEntry
 from retention.models import DeletionRequest, Erasure, Hold, HoldRelease, Stage
@@ -99,6 +100,11 @@ def _word(
 def reason(hold: Hold) -> str:
     """Return the reason a hold gives, for a reader who may know of it."""
     return f"{hold.get_kind_display()}{'' if hold.told_at or hold.kind == Hold.Kind.OPERATIONS else ' (sealed)'}"
+
+
+def category_names(categories: Iterable[str]) -> str:
+    """Return categories in the words of every other page."""
+    return ", ".join(str(Category(category).label) for category in categories)
 
 
 def covers(hold: Hold, at: dt.datetime) -> bool:

@@ -11,6 +11,7 @@ import datetime as dt
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.datamap import Category
 from accounts.errors import NotActionable
 from accounts.models import User
 from accounts.safeguards import ledger
@@ -29,7 +30,7 @@ def start(category: str, *, by: User, at: dt.datetime | None = None) -> PurgeSwi
 
 def name_of(category: str) -> str:
     """Return what a switch is for, in words."""
-    return category or "everything"
+    return str(Category(category).label) if category else "everything"
 
 
 def _set(category: str, is_stopped: bool, by: User, at: dt.datetime | None) -> PurgeSwitch:

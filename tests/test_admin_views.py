@@ -12,17 +12,21 @@ from uuid import uuid4
 import pytest
 import time_machine
 from django.contrib import admin
+from django.db.models import DateTimeField
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.admin_base import RecordAdmin
+from accounts.datamap import Category
 from accounts.models import Account, Contact, Invoice, Service, Session, SignInIdentifier, Ticket, User
-from accounts.roles import Role
+from accounts.roles import ACTS, Role
+from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from accounts.templatetags.portal_tags import moment_text
-from retention import cancelling, closing, sight
+from retention import cancelling, closing, placing, sight
 from retention.models import DeletionRequest, Erasure, Hold
-from tests.admin_walk import ROLES, World, a_record, find_url, make_world, rooms
+from tests.admin_walk import ROLES, UUID_LIKE, World, a_record, find_url, make_world, rooms, seal
 from tests.cast import make_customer
 
 pytestmark = pytest.mark.django_db
@@ -319,6 +323,119 @@ def test_a_due_deletion_stands_in_one_pile(world: World) -> None:
     DeletionRequest.objects.update(due_at=later)
 
     assert (overdue, found(now), found(later)) == (False, True, False)
+
+
+# ---------------------------------------------------------------------------------------------- names and words
+
+
+def heading(page: str) -> str:
+    """Return the title and the first heading of a page."""
+    return " ".join(re.findall(r"<(?:title|h1)[^>]*>(.*?)</(?:title|h1)>", page, re.DOTALL))
+
+
+def readers(room: RecordAdmin) -> list[str]:
+    act = f"{room.opts.app_label}.view_{room.opts.model_name}"
+    return [role for role in ROLES if act in ACTS[Role(role)]]
+
+
+def test_no_record_is_called_by_its_id(world: World) -> None:
+    for room in rooms():
+        client = world.client(readers(room)[0])
+        record = a_record(room, world)
+        page = client.get(room.url_of(record)).content.decode()
+        assert heading(page), room
+        assert not UUID_LIKE.search(heading(page)), room
+    invoice = Invoice.objects.unpaid().get(account=world.account)
+    page = world.client("billing").get(reverse("admin:accounts_invoice_change", args=[invoice.pk])).content.decode()
+    assert f"Invoice {invoice.number}" in heading(page)
+
+
+def test_every_moment_of_a_list_has_its_zone(world: World) -> None:
+    for room in rooms():
+        page = world.client(readers(room)[0]).get(room.list_url()).content.decode()
+        rows = page.partition("<tbody>")[2].partition("</tbody>")[0]
+        assert rows, room
+        assert not re.search(r"\d (?:a|p)\.m\.|midnight|noon", rows), room
+        dated = [field for field in room.model._meta.fields if isinstance(field, DateTimeField)]
+        if {field.name for field in dated} & set(room.list_display):
+            assert re.search(r"<time [^>]*>[^<]*\([A-Z][a-z]+\)</time>", rows), room
+
+
+def test_lists_can_still_be_sorted_by_a_moment(world: World) -> None:
+    page = world.client("support").get(reverse("admin:accounts_ticket_changelist")).content.decode()
+
+    assert re.search(r'class="sortable column-created_at', page)
+
+
+@pytest.mark.parametrize(
+    ("role", "named"), [("legal", True), ("support", True), ("auditor", False), ("administrator", False)]
+)
+def test_colleagues_are_named_to_roles_that_read_names(world: World, role: str, named: bool) -> None:
+    hold = placing.place(world.account.pk, Hold.Kind.LEGAL, by=world.staff["legal"].actor, told=True)
+    before = len(views(world))
+
+    page = world.client(role).get(reverse("admin:retention_hold_change", args=[hold.pk])).content.decode()
+
+    assert ("staff-legal" in page) is named
+    assert (world.staff["legal"].actor in page) is not named
+    assert len(views(world)) == before or role == "legal"
+
+
+def test_who_approves_sees_who_asked(world: World) -> None:
+    hold = seal(world)
+    client = world.client("privacy_officer")
+
+    front = client.get("/admin/").content.decode()
+    page = client.get(reverse("admin:retention_hold_approve-release", args=[hold.pk])).content.decode()
+
+    assert "asked by staff-legal" in front
+    assert "staff-legal" in page
+
+
+@pytest.mark.parametrize("role", ["support", "privacy_officer", "administrator"])
+def test_the_list_of_users_shows_no_more_than_initials(world: World, role: str) -> None:
+    page = world.client(role).get(reverse("admin:accounts_user_changelist")).content.decode()
+
+    assert "W… C…" in page
+    assert "Walker" not in page
+
+
+def test_the_ledger_leads_from_an_entry_to_the_customer(world: World) -> None:
+    page = world.client("auditor").get(reverse("admin:safeguards_ledgerentry_changelist")).content.decode()
+
+    assert f'<a href="{card_of(world)}">{world.account.number}</a>' in page
+    assert "the customer" in page
+
+
+def test_lists_of_staff_ask_for_each_name_once(world: World, django_assert_max_num_queries: Any) -> None:
+    for _ in range(20):
+        ledger.record(world.staff["legal"].actor, "token.made", None)
+    client = world.client("privacy_officer")
+
+    with django_assert_max_num_queries(25):
+        client.get(reverse("admin:safeguards_ledgerentry_changelist"))
+
+
+def test_categories_are_told_in_words(world: World) -> None:
+    placing.place(world.account.pk, Hold.Kind.LEGAL, by="system", categories=["network", "support"], told=True)
+
+    listed = world.client("support").get(reverse("admin:retention_hold_changelist")).content.decode()
+    card = world.client("support").get(card_of(world)).content.decode()
+
+    words = f"{Category.NETWORK.label}, {Category.SUPPORT.label}"
+    assert words in listed
+    assert words in card
+
+
+def test_a_bill_is_addressed_in_the_order_of_the_post(world: World) -> None:
+    parts = {"country": "US", "city": "Chicago", "street": "7 Any Street", "name": "Ann Other"}
+    invoice = Invoice.objects.unpaid().get(account=world.account)
+    invoice.billed_to = parts
+    invoice.save()
+
+    page = world.client("billing").get(reverse("admin:accounts_invoice_change", args=[invoice.pk])).content.decode()
+
+    assert "Ann Other, 7 Any Street, Chicago, US" in page
 
 
 def test_every_model_of_the_site_is_shown_to_some_role(world: World) -> None:

@@ -11,6 +11,8 @@ from accounts.datamap import Audience, Category, Held, Personal, Purpose, Reach
 from accounts.models.account import OfAccount
 from accounts.safeguards.fields import SealedJSON, SealedText
 
+# The parts of a billing address in the order in which they are written.
+BILLED_TO = ("name", "company", "street", "city", "region", "postcode", "country")
 INSIDE = frozenset({Audience.STAFF, Audience.LEGAL})
 
 
@@ -97,6 +99,9 @@ class Invoice(OfAccount):
             ("void_invoice", "Can void an invoice"),
             ("record_payment", "Can record a payment that came another way"),
         ]
+
+    def __str__(self) -> str:
+        return self.number
 
 
 class InvoiceLine(OfAccount):

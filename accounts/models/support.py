@@ -68,6 +68,9 @@ class Ticket(OfAccount):
     class Meta:
         permissions = [("reply_ticket", "Can answer a ticket")]
 
+    def __str__(self) -> str:
+        return self.reference
+
 
 class TicketMessage(OfAccount):
     """One message of a ticket, from the customer or from staff."""
