@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
@@ -175,7 +176,7 @@ class ServiceAdmin(RecordAdmin):
     ordering = ("-started_at",)
 
     def name_of(self, record: Any) -> str:
-        return f"{record.plan} of account {record.account.number}"
+        return f"service {record.plan} of account {record.account.number}"
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
@@ -296,10 +297,11 @@ class UserAdmin(RecordAdmin):
     list_display = ("id", "account", "person", "is_owner", "is_staff", "is_active", "created_at")
     list_filter = ("is_staff", "is_active", "is_owner")
     list_select_related = ("account", "person")
+    labels = MappingProxyType({"person": "name"})
     ordering = ("-created_at",)
 
     def name_of(self, record: Any) -> str:
-        return f"of account {record.account.number}" if record.account_id else "of the staff"
+        return f"user of account {record.account.number}" if record.account_id else "member of staff"
 
     def columns(self, eyes: Eyes) -> dict[str, Any]:
         return {"person": lambda user: self._initials(eyes, user)}
@@ -385,7 +387,7 @@ class ApiTokenAdmin(RecordAdmin):
     ordering = ("-created_at",)
 
     def name_of(self, record: Any) -> str:
-        return str(record.name)
+        return f"token of {record.name}"
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
@@ -409,7 +411,7 @@ class OutboxAdmin(RecordAdmin):
     subject_field = "subject"
 
     def name_of(self, record: Any) -> str:
-        return f"{record.kind}, {record.get_state_display()}"
+        return f"outbox message: {record.kind}, {record.get_state_display()}"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("content")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -257,7 +258,7 @@ class Act(HttpView):
             "opts": self.room.opts,
             "title": self.label,
             "record": record,
-            "record_name": self.room.name_of(record) if record is not None else "",
+            "record_name": capfirst(self.room.name_of(record)) if record is not None else "",
             "record_url": self.destination(record),
             "list_url": self.room.list_url(),
             "form": form,
@@ -285,17 +286,19 @@ class RecordAdmin(ModelAdmin):
     show_full_result_count = False
     # Counts beside filters would be queries over everything, and one more place to leak from.
     show_facets = admin.ShowFacets.NEVER
+    # What columns are called where Django's own name of the field says it worse.
+    labels: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         """Return the parts of a record's page."""
         raise NotImplementedError
 
     def name_of(self, record: Any) -> str:
-        """Return what staff call a record: its reference or number, never an id where there is a better word."""
-        return str(record)
+        """Return what staff call a record: by reference or number, never by an id where there is a better word."""
+        return f"{self.opts.verbose_name} {record}"
 
     def columns(self, eyes: Eyes) -> Mapping[str, Callable[[Any], Any]]:
-        """Return the columns of the list that depend on who reads it, by the name they have in `list_display`."""
+        """Return what makes the columns that depend on who reads them, by the name they have in `list_display`."""
         return {}
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
@@ -306,7 +309,7 @@ class RecordAdmin(ModelAdmin):
     def _column(self, name: Any, read: Callable[[Any], Any] | None) -> Any:
         fields: dict[str, Any] = {field.name: field for field in self.opts.get_fields()}
         if read is not None:
-            return Column(name, str(getattr(fields.get(name), "verbose_name", name)), read)
+            return Column(name, self.labels.get(name) or str(fields[name].verbose_name), read)
         if isinstance(fields.get(name), models.DateTimeField):
             label = str(fields[name].verbose_name)
             return Column(name, label, lambda record: moment(getattr(record, name)) or None, name)
@@ -373,7 +376,7 @@ class RecordAdmin(ModelAdmin):
         eyes = Eyes(staff(request))
         sections = self.sections(eyes, record)
         eyes.record(self.subject_of(record), record)
-        title = capfirst(f"{self.opts.verbose_name} {self.name_of(record)}")
+        title = capfirst(self.name_of(record))
         return self.page(request, title, sections, self.open_acts(eyes.user, record))
 
     def page(

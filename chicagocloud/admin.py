@@ -219,7 +219,7 @@ class LedgerAdmin(RecordAdmin):
         return sight.ledger_for(staff(request)).annotate(number=Subquery(number))
 
     def name_of(self, record: Any) -> str:
-        return str(record.action)
+        return f"ledger entry {record.action}"
 
     def columns(self, eyes: Eyes) -> dict[str, Any]:
         return {

@@ -93,9 +93,9 @@ class PlaceHold(Act):
     def consequences(self, record: Any) -> list[str]:
         preserved, verified = schedule.number("preservation"), schedule.number("provisional")
         return [
-            "Nobody can erase what a legal hold covers until two people have released it.",
-            f"Nobody can erase what a preservation request covers until the same, or {preserved} days have passed.",
-            f"Nobody can erase what a provisional hold covers until the same, or {verified} business days have passed.",
+            "Nobody can erase what it covers until two people have released it.",
+            f"A preservation request ends without them after {preserved} days.",
+            f"A provisional hold ends without them after {verified} business days.",
             "The customer is not told. Nothing they can see changes.",
         ]
 
@@ -314,7 +314,7 @@ class HoldAdmin(RecordAdmin):
         return sight.holds_for(staff(request)).select_related("account")
 
     def name_of(self, record: Any) -> str:
-        return f"({sight.reason(record)}) on account {record.account.number}"
+        return f"{sight.reason(record)} on account {record.account.number}"
 
     @admin.display(description="covers")
     def scope(self, hold: Hold) -> str:
@@ -445,7 +445,7 @@ class DisputeAdmin(RecordAdmin):
     ordering = ("-opened_at",)
 
     def name_of(self, record: Any) -> str:
-        return f"at {record.processor} on account {record.account.number}"
+        return f"dispute at {record.processor} on account {record.account.number}"
 
     @admin.display(description="amount")
     def sum(self, dispute: Dispute) -> str:
@@ -753,7 +753,7 @@ class PurgeSwitchAdmin(RecordAdmin):
     ordering = ("-set_at",)
 
     def name_of(self, record: Any) -> str:
-        return f"for {self.what(record)}"
+        return f"purge switch for {self.what(record)}"
 
     def columns(self, eyes: Eyes) -> dict[str, Any]:
         return {"set_by": lambda switch: eyes.who(switch.set_by)}

@@ -273,6 +273,7 @@ def test_pages_of_staff(look_round: Callable[..., Round]) -> None:
     officer.look("accounts", room(Account).list_url()).look("account", room(Account).url_of(account))
     assert "$12.90" in officer.visitor.page.locator("#content").inner_text()
     officer.look("approve", room(Hold).url_of(hold, "approve-release"))
+    officer.look("review", room(Hold).url_of(hold, "review")).look("users", room(User).list_url())
     officer.look("queue", room(DeletionRequest).list_url())
     officer.look("deletion", room(DeletionRequest).url_of(world.request))
     officer.look("preview", room(DeletionRequest).url_of(world.request, "preview"))
@@ -291,6 +292,9 @@ def test_pages_of_staff(look_round: Callable[..., Round]) -> None:
 
     billing.look("disputes", room(Dispute).list_url()).look("dispute", room(Dispute).url_of(opened))
     billing.look("open dispute", room(Account).url_of(account, "open-dispute"))
+    unpaid = Invoice.objects.unpaid().get(account=account)
+    billing.look("record payment", room(Invoice).url_of(unpaid, "record-payment")).press("Record a payment")
+    billing.look("record payment, empty", status=422).look("no such filter", "/admin/accounts/invoice/?x=1", status=400)
 
     assert officer.wrong + legal.wrong + support.wrong + billing.wrong == []
 
