@@ -254,7 +254,13 @@ WRONG = {
     "amount_cents": [0, -1, 2**63, 12.5, "12", "１２", True, None],
     "currency": ["usd", "US", "EURO", 1],
     "reason": ["because", ""],
-    "evidence_due_at": ["0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", "yesterday", "2026-06-30T23:59:60Z"],
+    "evidence_due_at": [
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T00:00:00Z",
+        "2027-03-14T02:30:00",
+        "yesterday",
+        "2026-06-30T23:59:60Z",
+    ],
 }
 
 
