@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -30,6 +30,8 @@ from retention.models import DeletionRequest, Dispute, Erasure, Hold, HoldReleas
 OWN_REQUEST = "You asked for this release, so a colleague must approve it."
 LEGAL_KINDS = (Hold.Kind.LEGAL, Hold.Kind.PRESERVATION, Hold.Kind.PROVISIONAL)
 LONGEST_MATTER = 500
+# What the steps of a due deletion read to whoever may not know of sealed matters.
+LATER = "told when the deletion is finished"
 
 
 class MomentField(forms.SplitDateTimeField):
@@ -552,26 +554,39 @@ class Preview(Act):
 def dry_run(user: User, request: DeletionRequest) -> Section:
     """Return per category the rows that are there, when they are due, and why they stay, as far as known.
 
-    A category that a sealed hold covers reads like one that nothing holds: "due" is true of both.
+    A category that a sealed hold covers reads like one that nothing holds: "due" is true of both. `request` comes
+    from the queue's own queryset.
     """
     now = timezone.now()
     holds = list(sight.holds_for(user).active(now).filter(account_id=request.account_id))
+    there = sight.rows_for(user, request.account_id, now)
     rows = []
     steps = Erasure.objects.none() if request.cancelled_at else Erasure.objects.live()
     for erasure in steps.filter(account_id=request.account_id).order_by("due_at", "category"):
-        there = datamap.count([request.account_id], erasure.category).get(request.account_id, 0)
-        rows.append((Category(erasure.category).label, there, moment(erasure.due_at), _outlook(erasure, holds, now)))
+        stays = _reasons(erasure, holds)
+        outlook = stays or (_outlook(erasure, now) if _is_counted(request) else LATER)
+        count = there[erasure.category] if _is_counted(request) else ""
+        rows.append((Category(erasure.category).label, count, moment(erasure.due_at), outlook))
     return Section(request.reference, head=("Category", "Rows", "Due", "Outlook"), rows=rows)
 
 
-def _outlook(erasure: Erasure, holds: list[Hold], now: dt.datetime) -> str:
+def _reasons(erasure: Erasure, holds: list[Hold]) -> str:
+    """Return why an erasure waits, as far as the reader may know; "" when nothing they may know of covers it."""
+    if erasure.state in {Stage.GONE, Stage.VERIFIED} or erasure.category == Category.CREDENTIALS:
+        return ""
+    covering = [hold for hold in holds if not hold.categories or erasure.category in hold.categories]
+    return "stays: " + ", ".join(sorted({sight.reason(hold) for hold in covering})) if covering else ""
+
+
+def _outlook(erasure: Erasure, now: dt.datetime) -> str:
     if erasure.state in {Stage.GONE, Stage.VERIFIED}:
         return str(erasure.get_state_display())
-    if erasure.category != Category.CREDENTIALS:
-        covering = [hold for hold in holds if not hold.categories or erasure.category in hold.categories]
-        if covering:
-            return "stays: " + ", ".join(sorted({sight.reason(hold) for hold in covering}))
     return "due" if erasure.due_at <= now else "not due yet"
+
+
+def _is_counted(request: DeletionRequest) -> bool:
+    """Return whether the reader may see the steps of a request of the queue one by one."""
+    return bool(cast(Any, request).is_counted)
 
 
 class QueueState(admin.SimpleListFilter):
@@ -625,7 +640,9 @@ class DeletionQueueAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeletionRequest]:
         visible = Prefetch("account__holds", sight.holds_for(staff(request)), to_attr="visible_holds")
         steps = Prefetch("account__erasures", Erasure.objects.live(), to_attr="live_erasures")
-        return super().get_queryset(request).select_related("account").prefetch_related(visible, steps)
+        counted = ExpressionWrapper(sight.counted(staff(request), timezone.now()), output_field=BooleanField())
+        queue = super().get_queryset(request).select_related("account").prefetch_related(visible, steps)
+        return queue.annotate(is_counted=counted)
 
     def has_preview_permission(self, request: HttpRequest) -> bool:
         """Return whether the reader may make a dry run."""
@@ -655,7 +672,7 @@ class DeletionQueueAdmin(RecordAdmin):
     @admin.display(description="verified")
     def steps(self, request: DeletionRequest) -> str:
         found = self._standing(request)
-        return f"{found.done} of {found.steps}" if found.steps else ""
+        return f"{found.done} of {found.steps}" if found.steps and _is_counted(request) else ""
 
     @admin.display(description="attempts")
     def attempts(self, request: DeletionRequest) -> int:
@@ -672,7 +689,7 @@ class DeletionQueueAdmin(RecordAdmin):
             ("Due", moment(record.due_at)),
             ("Days left", self.days_left(record)),
             ("State", self.standing(record)),
-            ("Verified", self.steps(record) or "nothing to verify"),
+            ("Verified", self.steps(record) or ("nothing to verify" if _is_counted(record) else LATER)),
             ("Cancelled", moment(record.cancelled_at) or "no"),
             ("Finished", moment(record.finished_at) or "no"),
         ]
@@ -685,6 +702,7 @@ class DeletionQueueAdmin(RecordAdmin):
                 step.last_error or "none",
             )
             for step in sorted(_steps(record), key=lambda step: (step.due_at, step.category))
+            if _is_counted(record) or sight.is_failing(step)
         ]
         head = ("Category", "State", "Due", "Attempts", "Last error")
         return [Section("Request", facts=facts), Section("Steps", head=head, rows=steps)]

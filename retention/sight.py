@@ -10,21 +10,44 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import Exists, JSONField, OuterRef, Q, QuerySet, UUIDField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from accounts import datamap
 from accounts.datamap import Category
 from accounts.roles import Role, Viewer, may, sees_sealed
 from accounts.safeguards.models import LedgerEntry
+from retention import schedule
 from retention.models import DeletionRequest, Erasure, Hold, HoldRelease, Stage
 from retention.models.holds import HoldQuerySet
 
 # A staff pause is told to no customer and is no legal matter: every role may know of it.
 OPEN_TO_STAFF = Q(told_at__isnull=False) | Q(kind=Hold.Kind.OPERATIONS)
 INTERNAL = "internal"
+
+
+def counted(user: Viewer, at: dt.datetime) -> Q:
+    """Return the condition on requests whose steps this user may see one by one.
+
+    While a due deletion is unfinished its steps tell what is held, so whoever may not know of sealed matters sees them
+    before the due date and when all is done.
+    """
+    return Q(pk__isnull=False) if sees_sealed(user) else Q(due_at__gt=at) | Q(finished_at__isnull=False)
+
+
+def rows_for(user: Viewer, account_id: UUID, at: dt.datetime) -> dict[str, int]:
+    """Return the number of rows per category: all that are there, or those the customer could see (S7).
+
+    What a hold keeps past its schedule would tell of that hold.
+    """
+    if sees_sealed(user):
+        there = {category.value: datamap.count([account_id], category) for category in datamap.categories()}
+        return {category: found.get(account_id, 0) for category, found in there.items()}
+    return datamap.counts([account_id], schedule.cutoffs(at))
 
 
 def holds_for(user: Viewer) -> HoldQuerySet:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib import admin
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.roles import may
 from accounts.safeguards.models import LedgerEntry
-from retention import closing, placing, sight, telling
+from retention import closing, placing, purge, sight, sweeping, telling
 from retention.models import DeletionRequest, Hold
 from tests.admin_walk import BLIND, World, find_url, make_world, normalised, pages, rooms, seal
-from tests.cast import DAY, make_customer
+from tests.cast import DAY, make_customer, sign_in_from
 
 pytestmark = pytest.mark.django_db
 
 
+REFERENCES = re.compile(r"(DEL|TIC|INV)-[0-9A-Z]{4}-[0-9A-Z]{4}|\b\d{9}\b")
 DATES = pytest.mark.parametrize("days", [1, 40], ids=["before the due date", "after the due date"])
 
 
@@ -172,3 +175,68 @@ def test_views_by_legal_of_a_sealed_customer_stay_out_of_the_auditor_s_ledger(wo
 
     assert world.staff["support"].actor in actors
     assert world.staff["legal"].actor not in actors
+
+
+@pytest.mark.parametrize("role", ["support", "administrator"])
+def test_the_steps_of_a_due_deletion_do_not_tell_what_is_held(role: str) -> None:
+    """A hold on one category and a hold on all: neither the queue, the request nor a dry run tells them apart."""
+    whole, one, two = pages_under((), ("access",), ("support", "billing"), role=role)
+
+    assert whole == one == two
+
+
+def test_steps_that_everybody_sees_would_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the one above."""
+    monkeypatch.setattr(sight, "counted", lambda user, at: Q(pk__isnull=False))
+
+    whole, one = pages_under((), ("access",), role="support")
+
+    assert all(here != there for here, there in zip(whole[:2], one[:2], strict=True))
+
+
+def pages_under(*scopes: tuple[str, ...], role: str) -> list[list[str]]:
+    """Return what a role is told of a due deletion under a sealed hold of each scope, the purge having done its part."""
+    pages = []
+    for scope in scopes:
+        before = transaction.savepoint()
+        world = make_world(closed_for=40 * DAY)
+        placing.place(world.account.pk, Hold.Kind.LEGAL, by=world.staff["legal"].actor, categories=scope)
+        purge.erase([world.account.pk])
+        pages.append(told_of(world, role))
+        transaction.savepoint_rollback(before)
+    return pages
+
+
+def told_of(world: World, role: str) -> list[str]:
+    """Return what the queue, the request and its dry run say of the world's deletion."""
+    client, room = world.client(role), admin.site.get_model_admin(DeletionRequest)
+    opened = [room.list_url(), room.url_of(world.request), room.url_of(world.request, "preview")]  # type: ignore[attr-defined]
+    return [REFERENCES.sub("", normalised(client.get(page).content.decode())) for page in opened]
+
+
+def test_who_may_know_reads_the_steps(world: World) -> None:
+    placing.place(world.account.pk, Hold.Kind.LEGAL, by=world.staff["legal"].actor, categories=["access"])
+    purge.erase([world.account.pk])
+
+    queue, request, preview = told_of(world, "privacy_officer")
+
+    assert "0 of" in queue and "rows deleted" in request and "stays: legal hold (sealed)" in preview
+    assert "told when the deletion is finished" not in request + preview
+
+
+@pytest.mark.parametrize("role", ["administrator", "privacy_officer"])
+def test_a_dry_run_counts_no_row_that_a_sealed_hold_kept_past_its_schedule(role: str) -> None:
+    """The control is the role that may know: it reads what is there."""
+    counts = []
+    for sealed in (True, False):
+        before = transaction.savepoint()
+        world = make_world()
+        for days in range(120, 140):
+            sign_in_from(world.customer, at=timezone.now() - days * DAY)
+        if sealed:
+            seal(world)
+        sweeping.sweep()
+        counts.append(told_of(world, role)[2])
+        transaction.savepoint_rollback(before)
+
+    assert (counts[0] == counts[1]) == (role == "administrator")
