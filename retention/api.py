@@ -7,8 +7,10 @@ erasure goes on.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -22,11 +24,19 @@ from accounts.idempotency import HEADER, Answer, once
 from accounts.models import Account
 from accounts.registering import NUMBER
 from accounts.safeguards.cards import refuse_card_number
-from retention.dates import refuse_unlikely_evidence
+from retention.dates import moment_of, refuse_unlikely_evidence
 from retention.disputing import PROCESSOR, close_dispute, find_dispute, open_dispute
 from retention.models import Dispute
 
 LARGEST_AMOUNT = 10**11
+
+
+class Moment(serializers.DateTimeField):
+    """A moment; one without a zone is of the portal's, and must exist there once."""
+
+    def enforce_timezone(self, value: dt.datetime) -> dt.datetime:
+        """Return the moment; raise ValidationError for an hour that the clocks leave out or give twice."""
+        return super().enforce_timezone(moment_of(value) if timezone.is_naive(value) else value)
 
 
 class Named(RefusesUnknownFields):
@@ -47,7 +57,7 @@ class Opening(Named):
     amount_cents = Whole(min_value=1, max_value=LARGEST_AMOUNT)
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="USD", help_text="ISO 4217")
     reason = Choice(Dispute.Reason.choices, default=Dispute.Reason.GENERAL)
-    evidence_due_at = serializers.DateTimeField(
+    evidence_due_at = Moment(
         required=False,
         allow_null=True,
         validators=[refuse_unlikely_evidence],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django.core.exceptions import ValidationError
+from django.forms.utils import from_current_timezone
 from django.utils import timezone
 
 EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -15,6 +16,14 @@ FARTHEST = dt.timedelta(days=50 * 365)
 # No payment processor takes evidence a year after it asked, or asks for it a year ahead.
 EVIDENCE = dt.timedelta(days=366)
 CLOCKS_CHANGE = "The clocks change on this day: this time exists twice or not at all. Give one two hours away."
+
+
+def moment_of(local: dt.datetime) -> dt.datetime:
+    """Return the moment of a time without a zone, in the zone in use; raise ValidationError for none, or for two."""
+    try:
+        return from_current_timezone(local)
+    except ValidationError:
+        raise ValidationError(CLOCKS_CHANGE) from None
 
 
 def refuse_unlikely(at: dt.datetime) -> None:
