@@ -641,8 +641,8 @@ class DeletionQueueAdmin(RecordAdmin):
         visible = Prefetch("account__holds", sight.holds_for(staff(request)), to_attr="visible_holds")
         steps = Prefetch("account__erasures", Erasure.objects.live(), to_attr="live_erasures")
         counted = ExpressionWrapper(sight.counted(staff(request), timezone.now()), output_field=BooleanField())
-        queue = super().get_queryset(request).select_related("account").prefetch_related(visible, steps)
-        return queue.annotate(is_counted=counted)
+        queue: QuerySet[DeletionRequest] = super().get_queryset(request).annotate(is_counted=counted)
+        return queue.select_related("account").prefetch_related(visible, steps)
 
     def has_preview_permission(self, request: HttpRequest) -> bool:
         """Return whether the reader may make a dry run."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accounts.datamap import entries
 from accounts.keys.identifiers import code, reference
-from accounts.models import Contact, User
+from accounts.models import Contact, Invoice, User
 from accounts.safeguards.cards import holds_card_number, refuse_card_number
 from accounts.safeguards.fields import SealedJSON, SealedText
 from retention import placing
@@ -150,6 +150,7 @@ BESIDES = {
     "place-hold": {"kind": "legal"},
     "pause": {"days": "1"},
     "make": {"scopes": "disputes:write", "days": "30"},
+    "record-payment": {"method": "bank transfer", "submission": str(uuid4())},
     "open-dispute": {"processor": "stripe", "amount": "5", "currency": "USD", "reason": "general"},
 }
 # A name of few letters, with a rule of its own.
@@ -168,7 +169,9 @@ def typed(world: World, slug: str, name: str, text: str) -> str:
     """Type a text into one field of an act's form; return the page, or "done" where it was taken."""
     [(room, act)] = [found for found in acts() if found[1].slug == slug]
     role = next(role for role in ROLES if act.is_open_to(world.staff[role]))
-    record = Hold.objects.get(kind="legal") if room.model is Hold else a_record(room, world)
+    # One on which the act can be done.
+    fit = {Hold: Hold.objects.filter(kind="legal"), Invoice: Invoice.objects.unpaid()}.get(room.model)
+    record = a_record(room, world) if fit is None else fit.get()
     address = room.url_of(record, slug) if act.needs_record else room.list_url(slug)
     answer = world.client(role).post(address, {**BESIDES.get(slug, {}), name: text})
     return "done" if answer.status_code == 302 else answer.content.decode()

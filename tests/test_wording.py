@@ -22,8 +22,18 @@ MAILS = sorted(TEMPLATES.glob("*/mail/*.txt"))
 ALL = sorted([*PAGES, *TEMPLATES.rglob("*.txt")])
 ROOMS = ("accounts", "retention", "disclosures", "chicagocloud")
 CODE = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py") if "migrations" not in file.parts)
-# What a customer never reads: staff's screens, the operator's commands.
-STAFFS = {"admin.py", "admin_base.py", "adminsite.py", "work.py", "run.py", "bootstrap.py", "embedded.py", "demo.py"}
+# What a customer never reads: staff's screens and the limits of what they type, the operator's commands.
+STAFFS = {
+    "admin.py",
+    "admin_base.py",
+    "adminsite.py",
+    "work.py",
+    "run.py",
+    "bootstrap.py",
+    "embedded.py",
+    "demo.py",
+    "dates.py",
+}
 
 BANNED = re.compile(r"\b(please|invalid|oops|irreversible|forbidden|illegal)\b", re.IGNORECASE)
 VERBS = {
