@@ -349,6 +349,7 @@ class DisputeForm(forms.Form):
         code: str = self.cleaned_data["processor"].lower()
         if not re.match(disputing.PROCESSOR, code):
             raise forms.ValidationError("Give the short name, such as stripe: letters, digits, - and _, no spaces.")
+        refuse_card_number(code)
         return code
 
     def clean_amount(self) -> int:

@@ -191,7 +191,7 @@ def test_steps_that_everybody_sees_would_tell(monkeypatch: pytest.MonkeyPatch) -
 
     whole, one = pages_under((), ("access",), role="support")
 
-    assert all(here != there for here, there in zip(whole[1:], one[1:], strict=True))
+    assert whole[1] != one[1]
 
 
 def pages_under(*scopes: tuple[str, ...], role: str) -> list[list[str]]:
