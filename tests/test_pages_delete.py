@@ -215,7 +215,7 @@ def test_the_check_closes_the_account_and_leads_to_the_status(charlie, mailoutbo
         ({"password": "wrong wrong wrong"}, "That password does not match this account. Try again."),
         ({"password": ""}, "Enter your password."),
         ({"kept": ""}, "Tick the box once you have what you want to keep."),
-        ({"submission": "nonsense"}, "Enter a valid UUID."),
+        ({"submission": "nonsense"}, "Load the page again, then send it once more."),
     ],
 )
 def test_what_is_missing_or_wrong_stays_on_the_check(alice, changed, sentence):
