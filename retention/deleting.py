@@ -111,7 +111,7 @@ def _delete_where(model: type[models.Model], where: str, params: list[Any], at: 
 def delete_outside_periods(claim: Claim, at: dt.datetime) -> Counts:
     """Delete what a period-scoped hold does not cover; a parent stays while a covered child does."""
     found: Counts = {}
-    for model, entry in datamap.governed().items():
+    for model, entry in datamap.governed().items() if claim.partly else ():
         table = model._meta.db_table
         covered = covers(f"'{entry.category.value}'", moment=f"t.{datamap.time_column(model)}")
         children = "".join(

@@ -10,7 +10,9 @@ import datetime as dt
 from collections.abc import Iterable
 from uuid import UUID
 
-from accounts.models import Invoice, Service
+from django.db.models import Exists, OuterRef
+
+from accounts.models import Account, Invoice, Service
 from accounts.safeguards.ledger import SYSTEM
 from retention.models import Erasure, Hold, Stage
 from retention.placing import place_within
@@ -26,12 +28,23 @@ def bound(account_ids: Iterable[UUID], at: dt.datetime) -> dict[UUID, UUID]:
     return owing
 
 
+def _concerned(account_ids: Iterable[UUID], at: dt.datetime) -> list[UUID]:
+    """Return those that owe something or have an agreement hold: of a batch few do, and one statement finds them."""
+    own = {"account_id": OuterRef("pk")}
+    standing = Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, **own)
+    unpaid, running = Invoice.objects.unpaid().filter(**own), Service.objects.bound(at).filter(**own)
+    asked = Account.objects.filter(pk__in=list(account_ids))
+    return list(asked.filter(Exists(standing) | Exists(unpaid) | Exists(running)).values_list("pk", flat=True))
+
+
 def settle(account_ids: Iterable[UUID], at: dt.datetime) -> None:
     """Place agreement holds where something is owed and release those where nothing is; the caller holds the locks.
 
     Where everything an agreement would cover is gone, there is nothing left to hold.
     """
-    ids = list(account_ids)
+    ids = _concerned(account_ids, at)
+    if not ids:
+        return
     waiting = Erasure.objects.filter(account_id__in=ids, state=Stage.DUE, category__in=AGREEMENT_COVERS)
     owing = bound(waiting.values_list("account_id", flat=True).distinct(), at)
     standing = Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, account_id__in=ids)
