@@ -44,7 +44,7 @@ def change_password(
         entry = ledger.record(user.actor, "password.changed", user.account_id or user.pk, sessions=ended, at=at)
         _post(
             user,
-            f"password:{entry.pk}:changed",
+            f"password:{entry.id}:changed",
             "accounts/mail/password_changed.txt",
             {
                 "reference": reference("SEC"),

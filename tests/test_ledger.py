@@ -15,6 +15,8 @@ import pytest
 import rfc8785
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accounts.models import User
 from accounts.safeguards import ledger
@@ -30,7 +32,7 @@ AT = dt.datetime(2026, 11, 23, 10, 0, 0, 123, tzinfo=dt.UTC)
 def test_an_entry_says_who_did_what_to_whom_and_when():
     entry = ledger.record(SYSTEM, "purge.erased", SUBJECT, at=AT, rows={"accounts_contact": 2})
     assert json.loads(entry.body) == {
-        "id": str(entry.pk),
+        "id": str(entry.id),
         "at": "2026-11-23T10:00:00.000123Z",
         "actor": "system",
         "action": "purge.erased",
@@ -52,6 +54,27 @@ def test_the_body_is_canonical_json():
     assert " " not in entry.body and entry.body.index('"a"') < entry.body.index('"b"')
 
 
+WORDS = st.from_regex(r"\A[A-Za-z0-9_.:+\-]{0,20}\Z")
+FACTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | WORDS | st.uuids() | st.dates(),
+    lambda facts: st.lists(facts, max_size=4) | st.dictionaries(WORDS, facts, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(WORDS.filter(lambda name: name not in {"id", "at"}), FACTS, max_size=5))
+def test_every_body_is_what_the_library_for_rfc_8785_makes_of_it(facts: dict[str, Any]):
+    entry = ledger._entry(Fact(SYSTEM, "test", SUBJECT, facts), AT)
+    assert entry.body.encode() == rfc8785.dumps(json.loads(entry.body))
+
+
+def test_a_body_that_is_not_canonical_would_be_seen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ledger, "_canonical", json.dumps)
+    entry = ledger._entry(Fact(SYSTEM, "test", SUBJECT, {"b": 1, "a": 2}), AT)
+    assert entry.body.encode() != rfc8785.dumps(json.loads(entry.body))
+
+
 def test_two_equal_entries_have_different_leaves():
     first, second = ledger.record_many([Fact(SYSTEM, "test", SUBJECT)] * 2, at=AT)
     assert bytes(first.salt) != bytes(second.salt) and bytes(first.leaf) != bytes(second.leaf)
@@ -68,6 +91,8 @@ def test_two_equal_entries_have_different_leaves():
         "7 Alice Street",
         b"bytes",
         1.5,
+        2**53,
+        -(2**53),
         object(),
         {"name": "Alice Canary"},
         {"Alice Canary": 1},
@@ -96,7 +121,7 @@ def test_a_personal_value_does_not_pass_as_actor_or_action(field: str):
     [None, True, 7, "purge.erased", uuid4(), AT, AT.date(), ["contact", "access"], {"contact": 3}, "DEL-7F3K-22"],
 )
 def test_ids_numbers_dates_and_fixed_words_pass(value: Any):
-    assert ledger.record(SYSTEM, "test", SUBJECT, fact=value).pk
+    assert ledger.record(SYSTEM, "test", SUBJECT, fact=value).id
 
 
 @pytest.mark.parametrize(
@@ -177,7 +202,7 @@ def test_an_entry_made_in_sql_is_canonical_too(owner: Connection, rita: User, al
         ),
     ],
 )
-def test_the_canonical_form_is_that_of_rfc_8785(value: Any, canonical: str):
+def test_the_library_compared_with_keeps_to_rfc_8785(value: Any, canonical: str):
     assert rfc8785.dumps(value).decode() == canonical
 
 

@@ -8,21 +8,29 @@ names and fixed words; a personal value in clear does not pass.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import rfc8785
+from django.db import connection
 from django.utils import timezone
 
-from accounts.safeguards.models import LedgerEntry
+from accounts.keys.identifiers import uuid7
 
 WORD = re.compile(r"[A-Za-z0-9_.:+\-]{0,100}")
 SYSTEM = "system"
+# Beyond it a number has no canonical form (RFC 8785 §3.2.2.3).
+LARGEST = 2**53
+WRITE = """
+    INSERT INTO safeguards_ledgerentry (id, at, actor, action, subject, body, salt, leaf)
+    SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::bytea[],
+                         %s::bytea[])
+"""
 
 
 class NotAFact(ValueError):
@@ -39,17 +47,32 @@ class Fact:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def record(
-    actor: str, action: str, subject: UUID | None, /, *, at: datetime | None = None, **facts: Any
-) -> LedgerEntry:
+class Entry(NamedTuple):
+    """One entry as it was written; `LedgerEntry` is its row."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    action: str
+    subject: UUID | None
+    body: str
+    salt: bytes
+    leaf: bytes
+
+
+def record(actor: str, action: str, subject: UUID | None, /, *, at: datetime | None = None, **facts: Any) -> Entry:
     """Write one entry in the caller's transaction and return it; raise NotAFact for anything but ids and words."""
     return record_many([Fact(actor, action, subject, facts)], at=at)[0]
 
 
-def record_many(entries: Iterable[Fact], *, at: datetime | None = None) -> list[LedgerEntry]:
+def record_many(facts: Iterable[Fact], *, at: datetime | None = None) -> list[Entry]:
     """Write many entries in one statement, in the caller's transaction."""
     at = at or timezone.now()
-    return LedgerEntry.objects.bulk_create([_entry(fact, at) for fact in entries])
+    entries = [_entry(fact, at) for fact in facts]
+    if entries:
+        with connection.cursor() as cursor:
+            cursor.execute(WRITE, [list(column) for column in zip(*entries, strict=True)])
+    return entries
 
 
 def leaf_hash(salt: bytes, body: str) -> bytes:
@@ -57,25 +80,33 @@ def leaf_hash(salt: bytes, body: str) -> bytes:
     return hashlib.sha256(b"\x00" + salt + body.encode()).digest()
 
 
-def _entry(fact: Fact, at: datetime) -> LedgerEntry:
-    entry = LedgerEntry(at=at, actor=_value(fact.actor), action=_value(fact.action), subject=fact.subject)
+def _entry(fact: Fact, at: datetime) -> Entry:
+    own, salt = uuid7(), os.urandom(16)
     content = {
         **{name: _value(value) for name, value in fact.facts.items()},
-        "id": str(entry.id),
+        "id": str(own),
         "at": _value(at),
-        "actor": fact.actor,
-        "action": fact.action,
+        "actor": _value(fact.actor),
+        "action": _value(fact.action),
         "subject": _value(fact.subject),
     }
-    entry.body = rfc8785.dumps(content).decode()
-    entry.salt = os.urandom(16)
-    entry.leaf = leaf_hash(entry.salt, entry.body)
-    return entry
+    body = _canonical(content)
+    return Entry(own, at, fact.actor, fact.action, fact.subject, body, salt, leaf_hash(salt, body))
+
+
+def _canonical(content: dict[str, Any]) -> str:
+    """Return RFC 8785 of what `_value` lets pass: ASCII words, whole numbers, lists and objects (the tests compare).
+
+    The library for it takes ten times as long, and a purge writes three entries an account.
+    """
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def _value(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int) and abs(value) < LARGEST:
+        return int(value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
