@@ -66,7 +66,7 @@ def test_a_stop_pressed_while_a_round_runs_ends_it(rita: User, monkeypatch: pyte
 def test_who_cancels_in_the_last_moment_can_still_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
     alice = make_customer("alice")
     assert alice.account_id is not None
-    almost = timezone.now() - 30 * DAY + dt.timedelta(seconds=1.5)
+    almost = timezone.now() - 30 * DAY + dt.timedelta(seconds=3)
     request = closing.close(alice.account_id, by=alice, submission=alice.pk, at=almost).request
     writing, go_on = threading.Event(), threading.Event()
     honest = letters.cancelled
