@@ -11,6 +11,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,11 +23,13 @@ import psycopg
 
 from tests import servers
 
+# Not in memory, where tests live, and named by the process, so that what a killed run left is known.
+FOLDERS, NAME = Path("/var/tmp"), "ccp-bench-"
 os.environ.update(servers.fixed_environment())
 STAGE = servers.Stage(servers.FOLDER / "main")
 # On a disk with fsync, as in production; tests run in memory without.
 STAGE.servers = servers.EmbeddedServers(
-    Path(f"/var/tmp/ccp-bench-{os.getpid()}"),
+    FOLDERS / f"{NAME}{os.getpid()}",
     options={"shared_buffers": "1GB", "max_wal_size": "4GB", "autovacuum": "off", "checkpoint_timeout": "30min"},
 )
 os.environ.update(STAGE.servers.environment(data=STAGE.templates.default, keys=STAGE.templates.keys))
@@ -48,6 +51,19 @@ WITHOUT = {
     "no erasure guard": "DROP TRIGGER z_guard_erasure_update ON retention_erasure",
 }
 RESULTS = servers.ROOT / "bench-results" / "bench.json"
+
+
+def tidy_up() -> None:
+    """Stop the servers and remove the data of this run, and of runs that were killed."""
+    STAGE.stop()
+    for folder in FOLDERS.glob(f"{NAME}*"):
+        pid = folder.name.removeprefix(NAME)
+        killed = pid.isdigit() and not servers.is_running(int(pid))
+        if killed:
+            servers.EmbeddedServers(folder).stop()
+        if killed or pid == str(os.getpid()):
+            shutil.rmtree(folder, ignore_errors=True)
+    servers.remove_folder()
 
 
 def owner() -> psycopg.Connection[Any]:
@@ -116,6 +132,7 @@ def main() -> None:
         "--accounts", type=int, default=1000, help="accounts purged; the population is three times that"
     )
     options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--results", type=Path, default=RESULTS, help="where the JSON is written")
     options.add_argument("--brief", action="store_true", help="only the floor and ours, without costs and probes")
     chosen = options.parse_args()
     variants = VARIANTS[2:] if chosen.brief else VARIANTS
@@ -140,6 +157,10 @@ def main() -> None:
         without = {name: [once("ours", prepare=sql) for _ in range(chosen.runs)] for name, sql in WITHOUT.items()}
         meanwhile = [once("ours", probed=True) for _ in range(max(1, chosen.runs // 2))]
     report(rows, runs, without, meanwhile)
+    measured = {"rows_per_account": rows, "runs": runs, "without": without, "meanwhile": meanwhile}
+    chosen.results.parent.mkdir(exist_ok=True)
+    chosen.results.write_text(json.dumps(measured, indent=1))
+    print(f"written: {chosen.results}")
 
 
 def report(
@@ -148,7 +169,7 @@ def report(
     without: dict[str, list[dict[str, Any]]],
     meanwhile: list[dict[str, Any]],
 ) -> None:
-    """Print the table and write the JSON; medians, with the spread beside the seconds."""
+    """Print the table: medians, with the spread beside the seconds."""
     print(f"\n{'variant':<10} {'seconds (min-max)':<22} {'acc/s':>7} {'rows/s':>9} {'stmts':>7} {'WAL MB':>7} "
           f"{'cpu client':>10} {'cpu server':>10} {'longest tx':>10} {'peak MB':>8}")  # fmt: skip
     for variant, figures in runs.items():
@@ -173,11 +194,6 @@ def report(
     for kind in ("hold", "page") if meanwhile else ():
         p99 = statistics.median(run["probes"][kind]["p99"] for run in meanwhile)
         print(f"  meanwhile, p99 of a {kind}: {p99 * 1000:.0f} ms")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"rows_per_account": rows, "runs": runs, "without": without, "meanwhile": meanwhile}, indent=1)
-    )
-    print(f"written: {RESULTS.relative_to(servers.ROOT)}")
 
 
 def _median(figures: list[dict[str, Any]], name: str) -> float:
@@ -188,4 +204,4 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        STAGE.stop()
+        tidy_up()
