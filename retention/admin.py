@@ -560,13 +560,13 @@ def dry_run(user: User, request: DeletionRequest) -> Section:
     """
     now = timezone.now()
     holds = list(sight.holds_for(user).active(now).filter(account_id=request.account_id))
-    there = sight.rows_for(user, request.account_id, now)
+    there = sight.rows_for(user, request.account_id, now) if _is_counted(request) else {}
     rows = []
     steps = Erasure.objects.none() if request.cancelled_at else Erasure.objects.live()
     for erasure in steps.filter(account_id=request.account_id).order_by("due_at", "category"):
         stays = _reasons(erasure, holds)
         outlook = stays or (_outlook(erasure, now) if _is_counted(request) else LATER)
-        count = there[erasure.category] if _is_counted(request) else ""
+        count = there.get(erasure.category, "")
         rows.append((Category(erasure.category).label, count, moment(erasure.due_at), outlook))
     return Section(request.reference, head=("Category", "Rows", "Due", "Outlook"), rows=rows)
 

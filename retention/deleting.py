@@ -15,7 +15,6 @@ from django.db import connection, models
 
 from accounts import datamap
 from accounts.datamap import Audience, Category
-from accounts.models import Account
 from retention import schedule
 from retention.covering import covers
 
@@ -26,7 +25,6 @@ Pair = tuple[UUID, str]
 class Claim:
     """What a batch may do, decided under the lock: whole categories, and categories that a period holds in part."""
 
-    accounts: dict[UUID, Account]
     free: dict[Pair, UUID] = field(default_factory=dict)
     partly: dict[Pair, UUID] = field(default_factory=dict)
 

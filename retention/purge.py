@@ -126,15 +126,14 @@ def erase(account_ids: Sequence[UUID], at: dt.datetime | None = None, *, chunk: 
 
 def claimed(account_ids: Sequence[UUID], at: dt.datetime) -> Claim:
     """Lock the accounts, alone; settle what they owe; then, in a new statement, read what is due and what is held."""
-    accounts = {account.pk: account for account in _lock(account_ids)}
-    claim = Claim(accounts)
+    claim, accounts = Claim(), _lock(account_ids)
     if not accounts:
         return claim
     obligations.settle(accounts, at)
     held: set[UUID] = set()
     contacts: dict[Pair, UUID] = {}
     stopped = PurgeSwitch.stopped()
-    for erasure_id, account_id, category, whole, part in _due_with_holds(list(accounts), at):
+    for erasure_id, account_id, category, whole, part in _due_with_holds(accounts, at):
         pair = (account_id, category)
         # Contact data that a period holds in part stays whole: the customer is still to be told (silence.md, S4, S13).
         if {"", category} & stopped or whole or (part and category == Category.CONTACT):
@@ -337,9 +336,9 @@ def _bound_statements() -> None:
         cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; SET LOCAL lock_timeout = '2s'")
 
 
-def _lock(account_ids: Sequence[UUID]) -> list[Account]:
+def _lock(account_ids: Sequence[UUID]) -> list[UUID]:
     found = Account.objects.locked(account_ids, skip=True).filter(state__in=[State.CLOSED, State.ERASED])
-    return list(found)
+    return list(found.values_list("pk", flat=True))
 
 
 def _due_with_holds(account_ids: list[UUID], at: dt.datetime) -> list[tuple[UUID, UUID, str, bool, bool]]:
