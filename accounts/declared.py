@@ -7,6 +7,10 @@ from accounts.datamap import declare_foreign
 declare_foreign("account.EmailAddress", "never written: sign-in uses the blind index; the runtime role cannot insert")
 declare_foreign("account.EmailConfirmation", "never written: the runtime role cannot insert")
 declare_foreign("admin.LogEntry", "never written: the admin records in the ledger; the runtime role cannot insert")
+declare_foreign(
+    "mfa.Authenticator",
+    "secrets and names are sealed under the user's key of credentials; the database deletes the rows with their user",
+)
 declare_foreign("accounts.User_groups", "pairs of ids; staff only")
 declare_foreign("accounts.User_user_permissions", "pairs of ids; staff only")
 

@@ -75,8 +75,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -221,6 +223,11 @@ ACCOUNT_RATE_LIMITS = {
     "write_message": "30/10m/user",
 }
 ACCOUNT_SESSION_REMEMBER = False
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# The sign-in library knows no e-mail address here: every one that is stored was confirmed by its own act.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_ISSUER = "ChicagoCloud"
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 # A reset link in a mailbox is a key to the account: an hour is enough to use it.
 PASSWORD_RESET_TIMEOUT = 3600

@@ -70,7 +70,7 @@ def _shown(model: type[models.Model], at: dt.datetime) -> tuple[str, list[dt.dat
         conditions.append("false")
     if any(each.name == "removed_at" for each in model._meta.fields):
         conditions.append("t.removed_at IS NULL")
-    cutoff = schedule.cutoffs(at).get(entry.category.value)
+    cutoff = schedule.cutoffs(at).get(entry.clock)
     if cutoff is not None:
         conditions.append(f"t.{datamap.time_column(model)} >= %s")
         params.append(cutoff)

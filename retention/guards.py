@@ -31,6 +31,7 @@ MOVING = "SELECT, INSERT, UPDATE, DELETE"
 NARROWER = {
     DEFAULT_DB_ALIAS: {
         "accounts_account": "SELECT, INSERT, UPDATE",
+        "accounts_importedclient": "SELECT, INSERT",
         "account_emailaddress": "SELECT",
         "account_emailconfirmation": "SELECT",
         "django_admin_log": "SELECT",

@@ -57,12 +57,31 @@ NUMBERS = {
     "ceiling": Number(
         5000, "accounts an hour", Basis.CHOICE, "a mistake that closes everybody is noticed before it erases everybody"
     ),
+    "signals": Number(90, "calendar days", Basis.CHOICE, "clauses.md, P7: what an order was placed with expires early"),
+    "analytics": Number(90, "calendar days", Basis.CHOICE, "long enough to compare a quarter, no longer (P31)"),
+    "secured": Number(
+        72, "hours", Basis.CHOICE, "time for the old address to object to a deletion somebody else asked"
+    ),
+    "email_change": Number(24, "hours", Basis.CHOICE, "time to confirm at both addresses"),
+    "invitation": Number(7, "calendar days", Basis.CHOICE, "time to accept an invitation"),
+    "export": Number(7, "calendar days", Basis.CHOICE, "published practice: a download link lasts seven days"),
+    "code_of_request": Number(24, "hours", Basis.CHOICE, "time to use the code that proves an address"),
+    "unverified": Number(14, "calendar days", Basis.CHOICE, "a request nobody proved to be theirs is not kept"),
+    "confirm": Number(10, "business days", Basis.LAW, "11 CCR 7021(a)"),
+    "answer": Number(45, "calendar days", Basis.LAW, "11 CCR 7021(b)"),
+    "extension": Number(45, "calendar days", Basis.LAW, "11 CCR 7021(b): once, with the reason"),
+    "answer_gdpr": Number(1, "months", Basis.LAW, "GDPR Art. 12(3)"),
+    "extension_gdpr": Number(2, "months", Basis.LAW, "GDPR Art. 12(3): with the reason, told in the first month"),
+    "opt_out": Number(15, "business days", Basis.LAW, "11 CCR 7026"),
+    "request_records": Number(24, "months", Basis.LAW, "11 CCR 7101"),
+    "matching": Number(2, "facts", Basis.LAW, "11 CCR 7062: reasonable degree of certainty"),
+    "matching_high": Number(3, "facts", Basis.LAW, "11 CCR 7062: high degree of certainty"),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
 }
 DAY = dt.timedelta(days=1)
 SECONDS = {"calendar days": 86_400, "business days": 86_400, "hours": 3_600, "seconds": 1}
 # Everything that follows the grace period scales with it, so that a trial of two minutes behaves like production.
-SCALED = {"grace", "pause", "provisional", "review", "cool_off", "not_finished", "verify", "removed"}
+SCALED = {"grace", "pause", "provisional", "review", "cool_off", "not_finished", "verify", "removed", "secured"}
 
 
 def number(name: str) -> int:
@@ -116,7 +135,7 @@ RULES = {
         Rule(Category.NETWORK),
         Rule(Category.ORDERS),
         Rule(Category.ACCESS, rolling="access"),
-        Rule(Category.ANALYTICS),
+        Rule(Category.ANALYTICS, rolling="analytics"),
         Rule(Category.SUPPORT),
         Rule(Category.CORRESPONDENCE),
         Rule(Category.CONSENT),
@@ -126,14 +145,18 @@ RULES = {
     )
 }
 
+# Tables that expire earlier than the rest of their category, by the name they declare.
+ROLLING_TABLES = ("signals",)
+
 # What an unsatisfied agreement and a payment dispute cover: what is needed to settle them, nothing else (P25, P26).
 AGREEMENT_COVERS = (Category.IDENTITY, Category.CONTACT, Category.BILLING, Category.INVOICES, Category.SERVICES)
 DISPUTE_COVERS = (*AGREEMENT_COVERS, Category.ACCESS)
 
 
 def cutoffs(at: dt.datetime) -> dict[str, dt.datetime]:
-    """Return per category with a rolling expiry the earliest time that is still kept at `at` (silence.md, S7)."""
-    return {rule.category.value: at - span(rule.rolling) for rule in RULES.values() if rule.rolling}
+    """Return per category or table with a rolling expiry the earliest time still kept at `at` (silence.md, S7)."""
+    tables = {name: at - span(name) for name in ROLLING_TABLES}
+    return {rule.category.value: at - span(rule.rolling) for rule in RULES.values() if rule.rolling} | tables
 
 
 def kept_until(category: str, newest: dt.datetime | None, due_at: dt.datetime) -> dt.datetime:

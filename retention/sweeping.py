@@ -27,8 +27,8 @@ def sweep(at: dt.datetime | None = None) -> int:
     cutoffs = schedule.cutoffs(at)
     for model, entry in datamap.governed().items():
         names = {field.name for field in model._meta.fields}
-        if entry.category in cutoffs:
-            total += _sweep_table(model, f"t.{datamap.time_column(model)} < %s", cutoffs[entry.category])
+        if entry.clock in cutoffs:
+            total += _sweep_table(model, f"t.{datamap.time_column(model)} < %s", cutoffs[entry.clock])
         if "removed_at" in names:
             total += _sweep_table(model, "t.removed_at < %s", at - schedule.span("removed"))
     with connection.cursor() as cursor:

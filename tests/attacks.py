@@ -17,6 +17,7 @@ import psycopg
 from accounts import datamap
 from accounts.datamap import Category
 from accounts.keys.keyring import keyring
+from accounts.models import IpAssignment, Restriction, Suspension
 from accounts.safeguards.fields import SealedField
 from accounts.safeguards.sealing import unseal
 from tests.servers import Connection
@@ -32,6 +33,19 @@ class Target:
     key: str
     moment: str
     sealed: tuple[str, ...]
+    # What an update changes where nothing is sealed, with its type.
+    other: tuple[str, str] = ("", "")
+
+    @property
+    def column(self) -> str:
+        """The column that an update changes."""
+        return self.sealed[0] if self.sealed else self.other[0]
+
+    def value(self) -> str:
+        """Return another value each time: an update to what is there already would prove nothing."""
+        if self.other[1] == "timestamptz" and not self.sealed:
+            return f"{2100 + secrets.randbelow(800)}-01-01T00:00:{secrets.randbelow(60):02}Z"
+        return f"\\x{secrets.token_hex(4)}"
 
     def names(self, account: UUID, other: UUID) -> dict[str, str]:
         """Return what the statements of an attack are filled with."""
@@ -39,12 +53,20 @@ class Target:
             "t": self.table,
             "key": self.key,
             "moment": self.moment,
-            "column": self.sealed[0] if self.sealed else self.key,
+            "column": self.column,
             "account": str(account),
             "other": str(other),
-            # Another value each time: an update to what is there already would prove nothing.
-            "value": f"\\x{secrets.token_hex(4)}",
+            "value": self.value(),
+            "second": self.value(),
         }
+
+
+# What can be changed in the tables that seal nothing.
+CLEAR: dict[type, tuple[str, str]] = {
+    IpAssignment: ("ended_at", "timestamptz"),
+    Restriction: ("lifted_at", "timestamptz"),
+    Suspension: ("lifted_by", "text"),
+}
 
 
 def targets() -> list[Target]:
@@ -54,7 +76,9 @@ def targets() -> list[Target]:
         if entry.category != Category.CREDENTIALS:
             sealed = tuple(field.column for field in model._meta.fields if isinstance(field, SealedField))
             key = str(model._meta.pk.column) if model._meta.pk else ""
-            found.append(Target(model._meta.db_table, key, datamap.time_column(model), sealed))
+            found.append(
+                Target(model._meta.db_table, key, datamap.time_column(model), sealed, CLEAR.get(model, ("", "")))
+            )
     return found
 
 
@@ -97,8 +121,8 @@ KINDS: dict[str, list[str]] = {
     "update to another value": ["UPDATE {t} SET {column} = '{value}' WHERE account_id = '{account}'"],
     "update twice in one transaction": [
         "BEGIN",
-        "UPDATE {t} SET {column} = '{value}01' WHERE account_id = '{account}'",
-        "UPDATE {t} SET {column} = '{value}02' WHERE account_id = '{account}'",
+        "UPDATE {t} SET {column} = '{value}' WHERE account_id = '{account}'",
+        "UPDATE {t} SET {column} = '{second}' WHERE account_id = '{account}'",
         "COMMIT",
     ],
     "update with another output format": [

@@ -9,6 +9,8 @@ for it in dumps finds whatever was left.
 from __future__ import annotations
 
 import datetime as dt
+import re
+import secrets
 from typing import Any
 from uuid import uuid4
 
@@ -16,17 +18,39 @@ import pytest
 from django.utils import timezone
 
 from accounts import paying, recording, supporting
+from accounts.datamap import Purpose
 from accounts.keys.identifiers import account_number, reference
 from accounts.keys.keyring import keyring
 from accounts.models import (
+    Acceptance,
     AccessEvent,
+    AccountToken,
     Address,
+    Attachment,
+    BillingProfile,
+    BusinessItem,
+    ConfidentialItem,
     Contact,
     Correspondence,
+    Device,
+    EmailChange,
+    Export,
+    ExportPart,
+    Invitation,
     Invoice,
     InvoiceLine,
+    IpAssignment,
+    MediaType,
+    Order,
+    OrderLine,
+    OrderSignals,
+    PageVisit,
     PaymentMethod,
+    Restriction,
     Service,
+    Suspension,
+    Ticket,
+    TicketNote,
     User,
 )
 from accounts.registering import PostalAddress, register, register_staff
@@ -88,6 +112,7 @@ def furnish(user: User, at: dt.datetime | None = None) -> User:
             body=f"A question by {name_of(user)}",
             at=at,
         )
+        add_the_rest(user, service, at)
         Correspondence.objects.create(
             account_id=user.account_id,
             event=f"welcome:{uuid4()}",
@@ -97,6 +122,126 @@ def furnish(user: User, at: dt.datetime | None = None) -> User:
             sent_at=at,
         )
     return user
+
+
+def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
+    """Give the account a row in the tables whose acts need more than a customer: an order, an address, a file."""
+    own: dict[str, Any] = {"account_id": user.account_id}
+    BillingProfile.objects.create(**own, tax_number=f"TAX {name_of(user)}", referred_by=name_of(user), created_at=at)
+    EmailChange.objects.create(
+        **own,
+        user=user.pk,
+        old_email=f"old@{user.pk.hex[-6:]}.example",
+        new_email=f"new@{user.pk.hex[-6:]}.example",
+        old_digest=secrets.token_bytes(32),
+        new_digest=secrets.token_bytes(32),
+        asked_by=user.pk,
+        asked_at=at,
+        ends_at=at + DAY,
+        withdrawn_at=at,
+    )
+    Invitation.objects.create(
+        **own,
+        email=f"friend@{user.pk.hex[-6:]}.example",
+        email_digest=secrets.token_bytes(32),
+        role="technical",
+        token_digest=secrets.token_bytes(32),
+        invited_by=user.pk,
+        created_at=at,
+        expires_at=at + DAY,
+    )
+    AccountToken.objects.create(
+        **own,
+        user=user.pk,
+        name=f"{name_of(user)} script",
+        digest=secrets.token_bytes(32),
+        created_at=at,
+        expires_at=at + 90 * DAY,
+    )
+    Device.objects.create(
+        **own,
+        user=user.pk,
+        digest=secrets.token_bytes(32),
+        label=f"{name_of(user)} browser",
+        first_seen_at=at,
+        last_seen_at=at,
+    )
+    give_address(service, at=at)
+    order = Order.objects.create(
+        **own,
+        state=Order.State.ACCEPTED,
+        total_cents=1290,
+        score=0,
+        placed_at=at,
+        decided_at=at,
+        decided_by="system",
+    )
+    OrderLine.objects.create(
+        **own, order=order, plan="web-2", text=f"Web for {name_of(user)}", unit_cents=1290, placed_at=at
+    )
+    OrderSignals.objects.create(**own, order=order, ip="203.0.113.77", user_agent="Canary/1.0", noted_at=at)
+    Suspension.objects.create(
+        **own,
+        service=service.pk,
+        ground=Suspension.Ground.BILLING,
+        placed_at=at,
+        placed_by="system",
+        lifted_at=at,
+        lifted_by="system",
+    )
+    ticket = Ticket.objects.filter(**own).order_by("created_at").first()
+    assert ticket is not None
+    message = ticket.messages.order_by("created_at").first()
+    assert message is not None
+    TicketNote.objects.create(**own, ticket=ticket, author=user.pk, body=f"A note about {name_of(user)}", created_at=at)
+    content = f"A file of {name_of(user)}".encode()
+    Attachment.objects.create(
+        **own,
+        ticket=ticket,
+        message=message,
+        name=f"{name_of(user)}.txt",
+        media_type=MediaType.TEXT,
+        size=len(content),
+        content=content,
+        created_at=at,
+    )
+    given = {"title": f"Plans of {name_of(user)}", "text": f"What {name_of(user)} plans", "created_at": at}
+    BusinessItem.objects.create(**own, **given, source=BusinessItem.Source.CUSTOMER)
+    ConfidentialItem.objects.create(**own, **given, source=ConfidentialItem.Source.CUSTOMER)
+    PageVisit.objects.create(**own, page="overview", network="203.0.113.0/24", at=at)
+    Acceptance.objects.create(
+        **own,
+        user=user.pk,
+        document=Acceptance.Document.TERMS,
+        version="2026-01-01",
+        text_hash=secrets.token_bytes(32),
+        ip="203.0.113.77",
+        accepted_at=at,
+    )
+    Restriction.objects.create(
+        **own, purpose=Purpose.LAYOUT, ground=Restriction.Ground.OBJECTION, since=at, lifted_at=at
+    )
+    export = Export.objects.create(
+        **own,
+        user=user.pk,
+        submission=uuid4(),
+        categories=["identity"],
+        formats=["json"],
+        state=Export.State.ENDED,
+        asked_at=at,
+        removed_at=at,
+    )
+    ExportPart.objects.create(**own, export=export, number=0, content=content, created_at=at)
+
+
+def give_address(service: Service, address: str | None = None, at: dt.datetime | None = None) -> IpAssignment:
+    """Assign an address to a service: one of its own documentation range (RFC 3849) when none is named."""
+    return IpAssignment.objects.create(
+        account_id=service.account_id,
+        service=service.pk,
+        address=address or f"2001:db8:{':'.join(re.findall('....', service.pk.hex[-24:]))}",
+        assigned_at=at or timezone.now(),
+    )
 
 
 def name_of(user: User) -> str:

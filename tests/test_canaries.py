@@ -32,7 +32,7 @@ from accounts.keys.keyring import keyring
 from accounts.keys.models import KeyWrap
 from accounts.keys.provider import provider
 from accounts.models import AccessEvent, Account, Contact, Session, State, User
-from accounts.safeguards.fields import Sealed, SealedField, SealedJSON
+from accounts.safeguards.fields import Sealed, SealedBytes, SealedField, SealedJSON
 from accounts.safeguards.models import OutboxMessage
 from accounts.safeguards.sealing import HEADER, DoesNotOpen
 from accounts.tasks import relay
@@ -83,6 +83,8 @@ def plant(row: models.Model) -> None:
             value = {"ip": IP, "browser": BROWSER}[sealed.name]
         elif sealed.name == "phone":
             value = PHONE
+        elif isinstance(sealed, SealedBytes):
+            value = f"{NAME} in a file".encode()
         elif NAME not in str(value).lower():
             value = {"note": f"{NAME} billed"} if isinstance(sealed, SealedJSON) else f"{NAME} {sealed.name}"
         setattr(row, sealed.name, value)

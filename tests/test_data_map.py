@@ -200,6 +200,7 @@ WITHOUT_A_PERSON = {
     "django_admin_log": "never written: the runtime role cannot insert",
     "account_emailaddress": "never written: the runtime role cannot insert",
     "account_emailconfirmation": "never written: the runtime role cannot insert",
+    "mfa_authenticator": "secrets and names are sealed before the sign-in library stores them",
     "accounts_apitoken": "names of other systems, hashes, scopes",
     "safeguards_ledgerentry": "ids and fixed words",
     "safeguards_outboxmessage": "kinds, events by id, names of errors; the content is sealed",
@@ -256,6 +257,7 @@ def test_the_account_row_itself_keeps_number_and_dates_only():
     assert Account.personal.ends == Ends.KEY
 
 
-def test_the_rule_for_sign_ins_is_ninety_days():
+def test_sign_ins_page_visits_and_order_checks_expire_after_ninety_days():
     at = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
-    assert schedule.cutoffs(at) == {"access": at - 90 * DAY}
+    before = at - 90 * DAY
+    assert schedule.cutoffs(at) == {"access": before, "analytics": before, "signals": before}

@@ -21,6 +21,7 @@ CLEAR_BY_DECISION = {
     "accounts.user.password": "an Argon2 hash",
     "accounts.signinidentifier.digest": "a blind index, keyed and one-way",
     "accounts.session.session_data": "sealed by the session store under a key of its own",
+    "accounts.ipassignment.address": "ranges of addresses are compared by the database (P10)",
     "retention.dispute.reference_digest": "a blind index, keyed and one-way",
 }
 

@@ -39,6 +39,7 @@ class Personal:
 
     `account`: column with the account's id, on the row itself ("" when the row concerns staff or mails only).
     `time`: column that says when the row came to be; periods of holds and rolling expiry go by it.
+    `rolls`: name of a rolling expiry of the schedule, where this table ends earlier than the rest of its category.
     `fields`: the personal fields; `plain`: text fields that are not personal, each with the reason.
     """
 
@@ -52,6 +53,12 @@ class Personal:
     account: str = "account_id"
     ends: Ends = Ends.ROWS
     shown: frozenset[Audience] = EVERYBODY
+    rolls: str = ""
+
+    @property
+    def clock(self) -> str:
+        """Return the name by which the schedule's rolling expiries know this table: its own, or its category's."""
+        return self.rolls or self.category.value
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,14 @@ def rows(model: Model, account_ids: Iterable[UUID]) -> models.QuerySet[Any]:
 def shown(model: Model, account_id: UUID, cutoffs: Mapping[str, dt.datetime]) -> models.QuerySet[Any]:
     """Return the rows a customer may see: not removed and not past the schedule, whether or not the sweep has run.
 
-    `cutoffs` gives the earliest time still kept per category with a rolling expiry (silence.md, S7).
+    `cutoffs` gives the earliest time still kept per category or table with a rolling expiry (silence.md, S7).
     """
     found = rows(model, [account_id])
     if any(field.name == "removed_at" for field in model._meta.fields):
         found = found.filter(removed_at=None)
     entry = entries()[model]
-    if entry.category in cutoffs:
-        found = found.filter(**{f"{entry.time}__gte": cutoffs[entry.category]})
+    if entry.clock in cutoffs:
+        found = found.filter(**{f"{entry.time}__gte": cutoffs[entry.clock]})
     return found
 
 

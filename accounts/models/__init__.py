@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
-from accounts.models.access import AccessEvent, ApiToken, Session
+from accounts.models.access import AccessEvent, AccountToken, ApiToken, Device, Session
 from accounts.models.account import Account, State
-from accounts.models.contacts import Address, Contact
+from accounts.models.analytics import PageVisit
+from accounts.models.contacts import Address, BillingProfile, Contact, EmailChange
+from accounts.models.given import BusinessItem, ConfidentialItem, GivenItem
+from accounts.models.imports import ImportedClient
 from accounts.models.letters import Correspondence
 from accounts.models.money import Invoice, InvoiceLine, Payment, PaymentMethod
-from accounts.models.people import Person, SignInIdentifier, User
-from accounts.models.services import Service
-from accounts.models.support import Ticket, TicketMessage
+from accounts.models.orders import Order, OrderLine, OrderSignals
+from accounts.models.people import Invitation, MemberRole, Person, SignInIdentifier, Theme, User
+from accounts.models.rights import Acceptance, Export, ExportPart, Restriction
+from accounts.models.services import IpAssignment, Service, Suspension
+from accounts.models.support import Attachment, MediaType, Ticket, TicketMessage, TicketNote
 
 __all__ = [
+    "Acceptance",
     "AccessEvent",
     "Account",
+    "AccountToken",
     "Address",
     "ApiToken",
+    "Attachment",
+    "BillingProfile",
+    "BusinessItem",
+    "ConfidentialItem",
     "Contact",
     "Correspondence",
+    "Device",
+    "EmailChange",
+    "Export",
+    "ExportPart",
+    "GivenItem",
+    "ImportedClient",
+    "Invitation",
     "Invoice",
     "InvoiceLine",
+    "IpAssignment",
+    "MediaType",
+    "MemberRole",
+    "Order",
+    "OrderLine",
+    "OrderSignals",
+    "PageVisit",
     "Payment",
     "PaymentMethod",
     "Person",
+    "Restriction",
     "Service",
     "Session",
     "SignInIdentifier",
     "State",
+    "Suspension",
+    "Theme",
     "Ticket",
     "TicketMessage",
+    "TicketNote",
     "User",
 ]

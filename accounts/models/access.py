@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import ClassVar
+from uuid import UUID
 
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
@@ -13,7 +14,7 @@ from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.datamap.declaring import STAFF_ONLY
 from accounts.keys.identifiers import uuid7
 from accounts.models.account import Account, OfAccount
-from accounts.safeguards.fields import SealedText
+from accounts.safeguards.fields import SealedJSON, SealedText
 
 
 class AccessEvent(OfAccount):
@@ -26,6 +27,10 @@ class AccessEvent(OfAccount):
         REFUSED = "refused", "sign-in refused"
         SIGN_OUT = "sign_out", "signed out"
         PASSWORD = "password", "password changed"  # noqa: S105 - a word, not a secret
+        EMAIL = "email", "e-mail address changed"
+        FACTOR = "factor", "second factor changed"
+        ORDER = "order", "order placed"
+        API = "api", "API used"
 
     kind = models.CharField(max_length=10, choices=Kind)
     user = models.UUIDField(null=True)
@@ -58,6 +63,9 @@ class Session(AbstractBaseSession):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, related_name="+")
     user = models.UUIDField(null=True, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Address and browser it was last used from, for the list of sessions; none while nobody is signed in.
+    origin = SealedJSON(null=True, refuses_cards=False)
+    seen_at = models.DateTimeField(null=True)
 
     personal: ClassVar[Personal] = Personal(
         category=Category.CREDENTIALS,
@@ -65,7 +73,7 @@ class Session(AbstractBaseSession):
         time="created_at",
         purposes=(Purpose.SECURITY,),
         source="your browser",
-        fields={"session_data": Held("Session", shown=frozenset())},
+        fields={"session_data": Held("Session", shown=frozenset()), "origin": Held("Address and browser")},
         plain={"session_key": "random"},
         shown=STAFF_ONLY,
     )
@@ -76,6 +84,35 @@ class Session(AbstractBaseSession):
         from accounts.sessions import SessionStore
 
         return SessionStore
+
+    def key_place(self) -> tuple[UUID, str]:
+        """A member of staff is a subject of their own; a session of nobody seals nothing."""
+        subject = self.account_id or self.user
+        assert subject is not None  # noqa: S101 - the store notes an origin only of who is signed in
+        return subject, Category.CREDENTIALS.value
+
+
+class Device(OfAccount):
+    """A browser that a user has signed in with: the first time with a new one is told by mail (P21)."""
+
+    user = models.UUIDField()
+    digest = models.BinaryField(max_length=32)
+    label = SealedText(max_length=100)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.ACCESS,
+        label="Known browser",
+        time="last_seen_at",
+        purposes=(Purpose.SECURITY,),
+        source="your browser",
+        fields={"label": Held("Browser and operating system", reach=Reach.RECORD)},
+        plain={"digest": "a keyed hash, one-way"},
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="device_once_per_user")]
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -97,6 +134,8 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    # Networks it may be used from, in CIDR notation; none means anywhere.
+    networks = models.JSONField(default=list, blank=True)
 
     objects = ApiTokenQuerySet.as_manager()
 
@@ -105,3 +144,28 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class AccountToken(OfAccount):
+    """A customer's own API token for what is theirs: hashed, scoped, expiring, limited to networks."""
+
+    user = models.UUIDField()
+    name = SealedText(max_length=60)
+    digest = models.BinaryField(max_length=32, unique=True)
+    scopes = models.JSONField(default=list)
+    # A customer's own networks tell where they are: sealed, unlike those of other systems' tokens.
+    networks = SealedJSON(null=True, refuses_cards=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CREDENTIALS,
+        label="API token",
+        time="created_at",
+        purposes=(Purpose.SECURITY,),
+        source="you",
+        fields={"name": Held("Name"), "networks": Held("Networks it may be used from", required=False)},
+        plain={"digest": "a hash of random bytes", "scopes": "fixed words"},
+    )

@@ -86,6 +86,87 @@ def address_digest(email: str) -> bytes:
     return digest("contact", normalised("email", email))
 
 
+class BillingProfile(OfAccount):
+    """How an account is billed: as a person or a company, in which currency, with which registered numbers."""
+
+    class Kind(models.TextChoices):
+        """Who is billed."""
+
+        INDIVIDUAL = "individual", "individual"
+        COMPANY = "company", "company"
+
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.INDIVIDUAL)
+    currency = models.CharField(max_length=3, default="USD")
+    tax_number = SealedText(max_length=40, null=True, blank=True)
+    company_number = SealedText(max_length=40, null=True, blank=True)
+    referred_by = SealedText(max_length=200, null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.BILLING,
+        label="Billing profile",
+        time="created_at",
+        purposes=(Purpose.INVOICING,),
+        source="you",
+        fields={
+            "tax_number": Held("Tax number", required=False, reach=Reach.RECORD),
+            "company_number": Held("Company number", required=False, reach=Reach.RECORD),
+            "referred_by": Held("Referred by", required=False, reach=Reach.RECORD),
+        },
+        plain={"currency": "an ISO 4217 code"},
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account"], name="billing_profile_one_per_account")]
+
+
+class EmailChange(OfAccount):
+    """A change of an e-mail address, confirmed at the old and at the new one before it counts (P2, P21).
+
+    `contact` is whose address changes, `user` whose sign-in name, either or both. Codes are single use and hashed.
+    """
+
+    user = models.UUIDField(null=True)
+    contact = models.UUIDField(null=True)
+    old_email = SealedText(max_length=254)
+    new_email = SealedText(max_length=254)
+    old_digest = models.BinaryField(max_length=32)
+    new_digest = models.BinaryField(max_length=32)
+    tries = models.PositiveSmallIntegerField(default=0)
+    asked_by = models.UUIDField()
+    asked_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    old_confirmed_at = models.DateTimeField(null=True)
+    new_confirmed_at = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CONTACT,
+        label="Change of an e-mail address",
+        time="asked_at",
+        purposes=(Purpose.SECURITY,),
+        source="you",
+        fields={
+            "old_email": Held("Old e-mail", reach=Reach.NUMBER),
+            "new_email": Held("New e-mail", reach=Reach.NUMBER),
+        },
+        plain={"old_digest": "a hash of random bytes", "new_digest": "a hash of random bytes"},
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(done_at=None) | Q(old_confirmed_at__isnull=False, new_confirmed_at__isnull=False),
+                name="email_change_is_confirmed_at_both",
+            ),
+            models.CheckConstraint(condition=Q(done_at=None) | Q(withdrawn_at=None), name="email_change_ends_one_way"),
+            models.CheckConstraint(
+                condition=Q(user__isnull=False) | Q(contact__isnull=False), name="email_change_changes_something"
+            ),
+        ]
+
+
 class Address(OfAccount):
     """A postal or billing address of a contact."""
 

@@ -66,6 +66,7 @@ class Invoice(OfAccount):
     currency = models.CharField(max_length=3, default="USD")
     total_cents = models.BigIntegerField()
     billed_to = SealedJSON()
+    order = models.UUIDField(null=True, blank=True)
     issued_at = models.DateTimeField()
     due_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -96,6 +97,7 @@ class Invoice(OfAccount):
             models.Index(fields=["account"], condition=Q(state="issued"), name="invoice_unpaid"),
         ]
         permissions = [
+            ("issue_invoice", "Can issue an invoice"),
             ("void_invoice", "Can void an invoice"),
             ("record_payment", "Can record a payment that came another way"),
         ]

@@ -14,9 +14,24 @@ from django.utils import timezone
 
 from accounts.datamap import Audience, Category, Held, Personal, Purpose, Reach
 from accounts.keys.identifiers import uuid7
-from accounts.models.account import Account
+from accounts.models.account import Account, OfAccount
 from accounts.safeguards.fields import SealedText
 from accounts.safeguards.finding import digest
+
+
+class MemberRole(models.TextChoices):
+    """What a member of an account who is no owner looks after."""
+
+    BILLING = "billing", "billing"
+    TECHNICAL = "technical", "technical"
+
+
+class Theme(models.TextChoices):
+    """How pages look: as the device asks, or always one way."""
+
+    AUTO = "auto", "as your device"
+    LIGHT = "light", "light"
+    DARK = "dark", "dark"
 
 
 class UserManager(BaseUserManager["User"]):
@@ -24,6 +39,8 @@ class UserManager(BaseUserManager["User"]):
 
     def create_user(self, account: Account | None, password: str | None = None, **fields: Any) -> User:
         """Return a new user of `account`, or a staff user when it is None; without password none can sign in."""
+        if account is not None and not fields.get("is_owner"):
+            fields.setdefault("member_role", MemberRole.TECHNICAL)
         user = User(account=account, is_staff=account is None, created_at=timezone.now(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -41,9 +58,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, blank=True, related_name="users")
     handle = models.CharField(max_length=40, unique=True, default=_handle, editable=False)
     is_owner = models.BooleanField(default=False)
+    # What a member who is no owner may do; owners may everything, staff have roles of their own.
+    member_role = models.CharField(max_length=10, choices=MemberRole, blank=True)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+    # When password, e-mail address or second factor last changed: a deletion asked for soon after waits.
+    secured_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+    time_zone = models.CharField(max_length=40, blank=True)
+    theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO)
 
     objects = UserManager()
 
@@ -57,7 +81,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         purposes=(Purpose.SECURITY,),
         source="you",
         fields={"password": Held("Password (as a hash)", shown=frozenset())},
-        plain={"handle": "random"},
+        plain={"handle": "random", "time_zone": "a name of the IANA list, to show times in"},
     )
 
     class Meta:
@@ -67,6 +91,12 @@ class User(AbstractBaseUser, PermissionsMixin):
                 name="user_is_of_one_account_or_staff",
             ),
             models.CheckConstraint(condition=Q(is_superuser=False), name="user_is_never_superuser"),
+            models.CheckConstraint(
+                condition=Q(member_role="") & (Q(is_staff=True) | Q(is_owner=True))
+                | Q(is_staff=False, is_owner=False, member_role__in=["billing", "technical"]),
+                name="user_has_one_role_in_its_account",
+            ),
+            models.CheckConstraint(condition=Q(removed_at=None) | Q(is_active=False), name="user_removed_is_inactive"),
             models.CheckConstraint(
                 condition=Q(password__startswith="argon2") | Q(password__startswith="!"),  # noqa: S106 - prefixes
                 name="user_password_is_argon2_or_unusable",
@@ -91,6 +121,7 @@ class Person(models.Model):
     name = SealedText(max_length=200)
     username = SealedText(max_length=60, null=True, blank=True)
     created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True)
 
     personal: ClassVar[Personal] = Personal(
         category=Category.IDENTITY,
@@ -131,6 +162,7 @@ class SignInIdentifier(models.Model):
     # Set false for everybody at the due date: "address taken" would prove "not erased" (silence.md, S14).
     signs_in = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True)
 
     personal: ClassVar[Personal] = Personal(
         category=Category.CREDENTIALS,
@@ -171,3 +203,36 @@ class SignInIdentifier(models.Model):
             value=value,
             created_at=timezone.now(),
         )
+
+
+class Invitation(OfAccount):
+    """An invitation to become a member of the account; the link in the mail is single use and hashed here."""
+
+    email = SealedText(max_length=254)
+    email_digest = models.BinaryField(max_length=32)
+    role = models.CharField(max_length=10, choices=[("owner", "owner"), *MemberRole.choices])
+    token_digest = models.BinaryField(max_length=32, unique=True)
+    invited_by = models.UUIDField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.CREDENTIALS,
+        label="Invitation",
+        time="created_at",
+        purposes=(Purpose.SECURITY,),
+        source="you",
+        fields={"email": Held("E-mail")},
+        plain={"email_digest": "a keyed hash of the address, one-way", "token_digest": "a hash of random bytes"},
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "email_digest"],
+                condition=Q(accepted_at=None, removed_at=None),
+                name="invitation_one_open_per_address",
+            ),
+        ]

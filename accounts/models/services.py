@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import RangeOperators
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
 
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.models.account import OfAccount
@@ -37,6 +40,7 @@ class Service(OfAccount):
     paid_until = models.DateTimeField(null=True, blank=True)
     stops_at = models.DateTimeField(null=True, blank=True)
     closing_stops_at = models.DateTimeField(null=True, blank=True)
+    order = models.UUIDField(null=True, blank=True)
 
     objects = ServiceQuerySet.as_manager()
 
@@ -69,3 +73,104 @@ class Service(OfAccount):
     def ends_at(self) -> dt.datetime | None:
         """When it stops, as closing the account or the service itself has it; None when no end is planned."""
         return self.closing_stops_at or self.stops_at
+
+
+class InetField(models.Field):  # type: ignore[type-arg]
+    """A PostgreSQL `inet`: an address, or a network with its prefix (Django's own field refuses prefixes)."""
+
+    def db_type(self, connection: Any) -> str:
+        return "inet"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> str | None:
+        return None if value is None else str(value)
+
+    def get_prep_value(self, value: Any) -> str | None:
+        return None if value is None else str(value)
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        value = self.get_prep_value(value)
+        return value if value is None else connection.ops.adapt_ipaddressfield_value(value)
+
+
+class IpAssignment(OfAccount):
+    """An address or network assigned to a service over a span of time (P10): whom an address concerned *then*.
+
+    In clear by decision: ranges are compared by the database, which refuses two holders of one address at one moment.
+    """
+
+    service = models.UUIDField()
+    address = InetField()
+    assigned_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.NETWORK,
+        label="IP address",
+        time="assigned_at",
+        purposes=(Purpose.ADMINISTER, Purpose.SECURITY),
+        source="assigned by us",
+        fields={"address": Held("Address or network", reach=Reach.NUMBER)},
+    )
+
+    class Meta:
+        constraints = [
+            # Also the index of `who_held`.
+            ExclusionConstraint(
+                name="ip_assignment_has_one_holder_at_a_time",
+                expressions=[
+                    (OpClass("address", "inet_ops"), RangeOperators.OVERLAPS),
+                    # Not a column of its own: a range in a kept version would be text in the session's DateStyle.
+                    (Func(F("assigned_at"), F("ended_at"), function="tstzrange"), RangeOperators.OVERLAPS),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gt=F("assigned_at")), name="ip_assignment_ends_after_it_began"
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "assigned_at"], name="ip_assignment_by_account")]
+
+
+class SuspensionQuerySet(models.QuerySet["Suspension"]):
+    """Facts about many suspensions."""
+
+    def standing(self) -> SuspensionQuerySet:
+        """Suspensions that nobody has lifted."""
+        return self.filter(lifted_at=None)
+
+
+class Suspension(OfAccount):
+    """An account or one of its services is suspended: an additive row like a hold, lifted by what ends its ground."""
+
+    class Ground(models.TextChoices):
+        """Who suspended it, and why."""
+
+        BILLING = "billing", "billing"
+        ABUSE = "abuse", "abuse desk"
+
+    # Empty for the whole account.
+    service = models.UUIDField(null=True)
+    ground = models.CharField(max_length=10, choices=Ground)
+    placed_at = models.DateTimeField()
+    placed_by = models.CharField(max_length=60)
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.CharField(max_length=60, blank=True)
+
+    objects = SuspensionQuerySet.as_manager()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.SERVICES,
+        label="Suspension",
+        time="placed_at",
+        purposes=(Purpose.ADMINISTER,),
+        source="made by us",
+        fields={},
+        plain={"placed_by": "an id", "lifted_by": "an id"},
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(lifted_at=None, lifted_by="") | (Q(lifted_at__isnull=False) & ~Q(lifted_by="")),
+                name="suspension_lifted_has_time_and_person",
+            ),
+        ]

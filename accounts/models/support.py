@@ -8,9 +8,10 @@ from typing import ClassVar
 from django.db import models
 
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
+from accounts.datamap.declaring import STAFF_ONLY
 from accounts.keys.identifiers import reference
 from accounts.models.account import Account, OfAccount
-from accounts.safeguards.fields import SealedText
+from accounts.safeguards.fields import SealedBytes, SealedText
 
 
 def _reference() -> str:
@@ -88,4 +89,53 @@ class TicketMessage(OfAccount):
         purposes=(Purpose.SUPPORT,),
         source="you and our staff",
         fields={"body": Held("Message", reach=Reach.CONTENT)},
+    )
+
+
+class TicketNote(OfAccount):
+    """What staff note among themselves about a ticket; apart from its messages, never shown to the customer."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="notes")
+    author = models.UUIDField()
+    body = SealedText(max_length=10_000)
+    created_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.SUPPORT,
+        label="Internal note",
+        time="created_at",
+        purposes=(Purpose.SUPPORT,),
+        source="our staff",
+        fields={"body": Held("Note", shown=STAFF_ONLY, reach=Reach.RECORD)},
+        shown=STAFF_ONLY,
+    )
+
+
+class MediaType(models.TextChoices):
+    """Files that are taken, by content; everything else is refused."""
+
+    PDF = "application/pdf", "PDF"
+    PNG = "image/png", "PNG"
+    JPEG = "image/jpeg", "JPEG"
+    TEXT = "text/plain", "text"
+
+
+class Attachment(OfAccount):
+    """A file of a message; served as a download only."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="attachments")
+    message = models.ForeignKey(TicketMessage, on_delete=models.PROTECT, related_name="attachments")
+    name = SealedText(max_length=200)
+    media_type = models.CharField(max_length=20, choices=MediaType)
+    size = models.PositiveIntegerField()
+    content = SealedBytes()
+    created_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.SUPPORT,
+        label="Attachment",
+        time="created_at",
+        purposes=(Purpose.SUPPORT,),
+        source="you and our staff",
+        fields={"name": Held("File name", reach=Reach.CONTENT), "content": Held("File", reach=Reach.CONTENT)},
     )

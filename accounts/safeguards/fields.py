@@ -17,7 +17,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 from accounts.keys.keyring import current
 from accounts.safeguards.cards import refuse_card_number
-from accounts.safeguards.sealing import key_of, seal, unseal
+from accounts.safeguards.sealing import key_of, seal_bytes, unseal_bytes
 
 
 class Sealed:
@@ -53,7 +53,7 @@ class OpeningAttribute(DeferredAttribute):
             return value.value
         if isinstance(value, Sealed):
             field: Any = self.field
-            opened = field.from_text(unseal(value.box, field.bound_to(instance)))
+            opened = field.from_bytes(unseal_bytes(value.box, field.bound_to(instance)))
             instance.__dict__[field.attname] = Opened(value.box, opened)
             return opened
         return value
@@ -80,6 +80,17 @@ class SealedField(models.Field):  # type: ignore[type-arg]
         """Return the value that `to_text` wrote."""
         raise NotImplementedError
 
+    def to_bytes(self, value: Any) -> bytes:
+        """Return `value` as the bytes that are sealed; text that looks like a card number is refused."""
+        text = self.to_text(value)
+        if self.refuses_cards:
+            refuse_card_number(text)
+        return text.encode()
+
+    def from_bytes(self, content: bytes) -> Any:
+        """Return the value that `to_bytes` wrote."""
+        return self.from_text(content.decode())
+
     def bound_to(self, instance: models.Model) -> str:
         """Return what the box is bound to: table, column and row."""
         return f"{instance._meta.db_table}.{self.column}.{instance.pk}"
@@ -89,10 +100,8 @@ class SealedField(models.Field):  # type: ignore[type-arg]
         if value is None:
             return None
         if not isinstance(value, Sealed):
-            text = self.to_text(value)
-            if self.refuses_cards:
-                refuse_card_number(text)
-            value = Opened(seal(text, model_instance.key_place(), self.bound_to(model_instance)), value)
+            content = self.to_bytes(value)
+            value = Opened(seal_bytes(content, model_instance.key_place(), self.bound_to(model_instance)), value)
             model_instance.__dict__[self.attname] = value
         return value
 
@@ -171,3 +180,25 @@ class SealedJSON(SealedField):
 
     def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{"form_class": forms.JSONField, **kwargs})
+
+
+class SealedBytes(SealedField):
+    """The content of a file; `max_length` in bytes is checked at the seal. It is a row, so that a hold keeps it and the
+    purge erases it like every other.
+    """
+
+    refuses_cards = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 10 * 1024 * 1024)
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)
+
+    def to_bytes(self, value: Any) -> bytes:
+        content = bytes(value)
+        if self.max_length is not None and len(content) > self.max_length:
+            raise ValueError(f"{self.name} is longer than {self.max_length} bytes.")
+        return content
+
+    def from_bytes(self, content: bytes) -> bytes:
+        return content

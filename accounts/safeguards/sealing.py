@@ -24,18 +24,28 @@ class DoesNotOpen(Exception):
 
 def seal(text: str, place: Place, bound_to: str) -> bytes:
     """Return the box of `text` under the key of `place` (subject, category), bound to `table.column.row`."""
+    return seal_bytes(text.encode(), place, bound_to)
+
+
+def seal_bytes(content: bytes, place: Place, bound_to: str) -> bytes:
+    """Return the box of `content`, as `seal` does for text."""
     key_id, key = current().for_writing(place)
     nonce = os.urandom(12)
-    return bytes([VERSION]) + key_id.bytes + nonce + AESGCM(key).encrypt(nonce, text.encode(), bound_to.encode())
+    return bytes([VERSION]) + key_id.bytes + nonce + AESGCM(key).encrypt(nonce, content, bound_to.encode())
 
 
 def unseal(box: bytes, bound_to: str) -> str:
     """Return the text in `box`; raise KeyDestroyed, KeyUnavailable or DoesNotOpen."""
+    return unseal_bytes(box, bound_to).decode()
+
+
+def unseal_bytes(box: bytes, bound_to: str) -> bytes:
+    """Return the content of `box`; raise KeyDestroyed, KeyUnavailable or DoesNotOpen."""
     if len(box) < HEADER + 16 or box[0] != VERSION:
         raise DoesNotOpen(f"The value at {bound_to} is no box of version {VERSION}.")
     key = current().key(key_of(box))
     try:
-        return AESGCM(key).decrypt(box[17:HEADER], box[HEADER:], bound_to.encode()).decode()
+        return AESGCM(key).decrypt(box[17:HEADER], box[HEADER:], bound_to.encode())
     except InvalidTag:
         raise DoesNotOpen(f"The value at {bound_to} does not open: it was altered or comes from elsewhere.") from None
 
