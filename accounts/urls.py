@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts import views
+from accounts.pages import help as help_pages
+from accounts.pages import invoices, tickets
 
 app_name = "accounts"
 urlpatterns = [
-    path("invoices/", views.invoices, name="invoices"),
-    path("invoices/<slug:number>/", views.invoice, name="invoice"),
-    path("invoices/<slug:number>/pay/", views.invoice_pay, name="invoice_pay"),
-    path("tickets/", views.tickets, name="tickets"),
-    path("tickets/<slug:reference>/", views.ticket, name="ticket"),
-    path("tickets/<slug:reference>/settle/", views.ticket_settle, name="ticket_settle"),
-    path("help/", views.help_page, name="help"),
+    path("invoices/", invoices.invoices, name="invoices"),
+    path("invoices/<slug:number>/", invoices.invoice, name="invoice"),
+    path("invoices/<slug:number>/pay/", invoices.invoice_pay, name="invoice_pay"),
+    path("tickets/", tickets.tickets, name="tickets"),
+    path("tickets/<slug:reference>/", tickets.ticket, name="ticket"),
+    path("tickets/<slug:reference>/settle/", tickets.ticket_settle, name="ticket_settle"),
+    path("help/", help_pages.help_page, name="help"),
 ]

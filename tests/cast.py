@@ -127,7 +127,9 @@ def furnish(user: User, at: dt.datetime | None = None) -> User:
 def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
     """Give the account a row in the tables whose acts need more than a customer: an order, an address, a file."""
     own: dict[str, Any] = {"account_id": user.account_id}
-    BillingProfile.objects.create(**own, tax_number=f"TAX {name_of(user)}", referred_by=name_of(user), created_at=at)
+    if not BillingProfile.objects.filter(**own).exists():
+        facts = {"tax_number": f"TAX {name_of(user)}", "referred_by": name_of(user)}
+        BillingProfile.objects.create(**own, **facts, created_at=at)
     EmailChange.objects.create(
         **own,
         user=user.pk,
@@ -213,7 +215,7 @@ def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
         **own,
         user=user.pk,
         document=Acceptance.Document.TERMS,
-        version="2026-01-01",
+        version=secrets.token_hex(4),
         text_hash=secrets.token_bytes(32),
         ip="203.0.113.77",
         accepted_at=at,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.urls import get_resolver, path
 
-from accounts import views
 from accounts.models import Invoice
-from accounts.views import help_page
+from accounts.pages import invoices
+from accounts.pages.help import help_page
 from retention import middleware
 from tests.admin_walk import acts
 from tests.matrix import PEOPLE, Town, addresses, differences, make_town, without_a_row, written
@@ -61,7 +61,7 @@ def test_an_object_view_without_its_owner_filter_is_caught(town: Town, monkeypat
     def anybody_s(request: Any, number: str) -> Invoice:
         return Invoice.objects.get(number=number)
 
-    monkeypatch.setattr(views, "_invoice", anybody_s)
+    monkeypatch.setattr(invoices, "_invoice", anybody_s)
 
     (found,) = differences(town, lambda name: name == "accounts:invoice")
     assert "other: 404 -> 200" in found

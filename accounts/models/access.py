@@ -64,7 +64,7 @@ class Session(AbstractBaseSession):
     user = models.UUIDField(null=True, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     # Address and browser it was last used from, for the list of sessions; none while nobody is signed in.
-    origin = SealedJSON(null=True, refuses_cards=False)
+    origin = SealedJSON(null=True)
     seen_at = models.DateTimeField(null=True)
 
     personal: ClassVar[Personal] = Personal(
@@ -154,7 +154,7 @@ class AccountToken(OfAccount):
     digest = models.BinaryField(max_length=32, unique=True)
     scopes = models.JSONField(default=list)
     # A customer's own networks tell where they are: sealed, unlike those of other systems' tokens.
-    networks = SealedJSON(null=True, refuses_cards=False)
+    networks = SealedJSON(null=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True)
