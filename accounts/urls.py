@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from accounts.pages import help as help_pages
-from accounts.pages import invoices, tickets
+from accounts.pages import invoices, privacy, tickets
 
 app_name = "accounts"
 urlpatterns = [
@@ -15,5 +15,7 @@ urlpatterns = [
     path("tickets/", tickets.tickets, name="tickets"),
     path("tickets/<slug:reference>/", tickets.ticket, name="ticket"),
     path("tickets/<slug:reference>/settle/", tickets.ticket_settle, name="ticket_settle"),
+    path(".well-known/gpc.json", privacy.gpc, name="gpc"),
     path("help/", help_pages.help_page, name="help"),
+    path("accessibility/", help_pages.accessibility, name="accessibility"),
 ]

@@ -20,10 +20,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts import visits
 from accounts.admin_base import RecordAdmin, asking, staff
 from accounts.roles import may, roles_of
+from chicagocloud import page_use
 from chicagocloud.finding_customers import FindForm, find
 from chicagocloud.work import piles
 
@@ -65,7 +68,11 @@ class PortalAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[Any]:
         kept = [url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT]
-        return [path("find/", self.admin_view(self.find_view), name="find"), *kept]
+        own = [
+            path("find/", self.admin_view(self.find_view), name="find"),
+            path("page-use/", self.admin_view(self.page_use_view), name="page_use"),
+        ]
+        return [*own, *kept]
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         """Let active staff through; send strangers to sign in, refuse customers."""
@@ -94,7 +101,12 @@ class PortalAdminSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         roles = sorted(role.label for role in roles_of(request.user))
         finds = may(request.user, FIND)
-        return {**super().each_context(request), "role_names": roles, "finds_customers": finds}
+        return {
+            **super().each_context(request),
+            "role_names": roles,
+            "finds_customers": finds,
+            "reads_page_use": may(request.user, page_use.ACT),
+        }
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show what waits for this member of staff; the list of models comes last."""
@@ -119,3 +131,16 @@ class PortalAdminSite(admin.AdminSite):
             status = 422
         context = {**self.each_context(request), "title": "Find a customer", "form": form}
         return TemplateResponse(request, "admin/find.html", context, status=status)
+
+    def page_use_view(self, request: HttpRequest) -> HttpResponse:
+        """Show counts of page visits by week."""
+        if not may(staff(request), page_use.ACT):
+            raise PermissionDenied
+        sections = page_use.tables(timezone.now())
+        context = {
+            **self.each_context(request),
+            "title": page_use.TITLE,
+            "sections": sections,
+            "fewest": visits.FEWEST,
+        }
+        return TemplateResponse(request, "admin/page_use.html", context)

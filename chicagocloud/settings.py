@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "retention.middleware.ClosedAccountMiddleware",
+    "accounts.middleware.PageVisitMiddleware",
 ]
 
 ROOT_URLCONF = "chicagocloud.urls"

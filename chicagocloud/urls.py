@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),
     path("", include("retention.urls")),
+    path("", include("disclosures.urls")),
     path("api/", include("chicagocloud.api")),
     path("admin/", admin.site.urls),
 ]

@@ -63,7 +63,10 @@ def customer_pages() -> tuple[Client, list[str]]:
     """Return a customer with two of everything, and what they may open."""
     side = Side("alice", furnish(furnish(make_customer("alice"))))
     at_one_moment()
-    return side.visitor(), [page for name, page in addresses(side).items() if name != "account_logout"]
+    visitor = side.visitor()
+    # Pages that count page visits would differ by the visit before.
+    visitor.defaults["HTTP_DNT"] = "1"
+    return visitor, [page for name, page in addresses(side).items() if name != "account_logout"]
 
 
 def test_the_pages_of_staff_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How to reach a person."""
+"""How to reach a person, and how everybody can use the pages."""
 
 from __future__ import annotations
 
@@ -14,5 +14,14 @@ from accounts.doors import public_page
 @public_page
 def help_page(request: HttpRequest) -> HttpResponse:
     """Show how to reach a person and what customers can do themselves."""
-    _name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
-    return render(request, "accounts/help.html", {"contact_email": address})
+    return render(request, "accounts/help.html", {"contact_email": _address()})
+
+
+@public_page
+def accessibility(request: HttpRequest) -> HttpResponse:
+    """State what the pages aim for, how that is checked, what is missing, and whom to tell."""
+    return render(request, "accounts/accessibility.html", {"contact_email": _address()})
+
+
+def _address() -> str:
+    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
