@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from allauth.account.decorators import reauthentication_required
 from allauth.core import ratelimit
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -19,6 +20,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts import members
 from accounts.errors import NotActionable
 from accounts.models import Account, User
 
@@ -49,6 +51,34 @@ def customer_page(view: View) -> View:
         return view(request, *args, **kwargs)
 
     made: View = public_page(login_required(door))
+    return made
+
+
+def for_roles(part: members.Part) -> Callable[[View], View]:
+    """Open a customer page to the roles that `members.OPENS` names; the others read who can open it (403)."""
+
+    def limited(view: View) -> View:
+        @wraps(view)
+        def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not members.may_open(customer(request), part):
+                return not_for_role(request, part)
+            return view(request, *args, **kwargs)
+
+        return door
+
+    return limited
+
+
+def not_for_role(request: HttpRequest, part: members.Part) -> HttpResponse:
+    """Answer 403 with the roles that open this part, and the names of the owners to ask."""
+    names = members.owner_names(account_of(request).pk)
+    context = {"roles": members.roles_that_open(part), "owners": names}
+    return render(request, "accounts/not_for_role.html", context, status=403)
+
+
+def fresh(view: View) -> View:
+    """Ask for the password again before a page that changes who may do what, unless it was asked for shortly before."""
+    made: View = reauthentication_required(view)
     return made
 
 

@@ -25,6 +25,7 @@ from accounts.errors import NotActionable
 from accounts.keys.identifiers import account_number
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Address, Contact, Person, SignInIdentifier, User
+from accounts.phones import clean_phone
 from accounts.safeguards import ledger
 from accounts.safeguards.finding import clean_email
 
@@ -65,20 +66,20 @@ def register(
 ) -> User:
     """Make an account with its owner and return the owner; without password a reset mail lets the owner in.
 
-    Raises ValidationError for an address, user name or number of the wrong form, NameTaken for one in use.
+    Raises ValidationError for an address, telephone, user name or number of the wrong form, NameTaken for one in use.
     """
     at = at or timezone.now()
-    email = clean_email(email)
+    email, phone = clean_email(email), clean_phone(phone, address.country if address else None)
     account = Account(number=clean_number(number) if number else account_number(), created_at=at)
     user = User(account=account, is_owner=True, created_at=at)
     user.set_password(password)
     names = {Kind.EMAIL: email, Kind.NUMBER: account.number}
     if username:
         names[Kind.USERNAME] = clean_username(username)
-    with keyring() as ring, _unique_names(), transaction.atomic():
+    with keyring() as ring, unique_names(), transaction.atomic():
         ring.prepare((account.pk, category.value) for category in MADE_AT_ONCE)
         account.save(force_insert=True)
-        _save_user(user, name, names, at)
+        save_user(user, name, names, at)
         contact = Contact(account=account, name=name, company=company, email=email, phone=phone, created_at=at)
         contact.save(force_insert=True)
         if address is not None:
@@ -102,14 +103,14 @@ def register_staff(
     email, username, wanted = clean_email(email), clean_username(username), sorted(set(groups))
     user = User(account=None, is_staff=True, created_at=at)
     user.set_password(password)
-    with keyring(), _unique_names(), transaction.atomic():
+    with keyring(), unique_names(), transaction.atomic():
         found = list(Group.objects.filter(name__in=wanted))
         missing = set(wanted) - {group.name for group in found}
         if missing:
             raise NotActionable(
                 f"No group {', '.join(sorted(missing))}. Run manage.py migrate: it makes a group per role."
             )
-        _save_user(user, name, {Kind.EMAIL: email, Kind.USERNAME: username}, at)
+        save_user(user, name, {Kind.EMAIL: email, Kind.USERNAME: username}, at)
         user.groups.set(found)
         ledger.record(by, "staff.registered", user.pk, groups=[group.pk for group in found], at=at)
     return user
@@ -133,7 +134,8 @@ def clean_number(text: str) -> str:
     return text
 
 
-def _save_user(user: User, name: str, names: dict[Kind, str], at: dt.datetime) -> None:
+def save_user(user: User, name: str, names: dict[Kind, str], at: dt.datetime) -> None:
+    """Write a new user with their name and all they sign in with, in the caller's transaction."""
     user.save(force_insert=True)
     username = names.get(Kind.USERNAME)
     person = Person(account_id=user.account_id, user=user, name=name, username=username, created_at=at)
@@ -160,7 +162,7 @@ def _save_address(contact: Contact, address: PostalAddress, at: dt.datetime) -> 
 
 
 @contextmanager
-def _unique_names() -> Iterator[None]:
+def unique_names() -> Iterator[None]:
     """Turn the database's refusal of a second identifier into NameTaken; nothing else is caught."""
     try:
         yield

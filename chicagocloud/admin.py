@@ -12,11 +12,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
+from accounts import changing_email, inviting, members
 from accounts.admin import amount
 from accounts.admin_base import ERASED, Act, Eyes, RecordAdmin, Section, staff
+from accounts.datamap import Category
 from accounts.models import (
     Account,
     Address,
+    BillingProfile,
     Contact,
     Invoice,
     Person,
@@ -25,7 +28,8 @@ from accounts.models import (
     Ticket,
     User,
 )
-from accounts.roles import may
+from accounts.phones import shown_phone
+from accounts.roles import View, category_view, may
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment
 from retention import keeping, sight
@@ -66,7 +70,8 @@ class AccountAdmin(RecordAdmin):
     ordering = ("-created_at",)
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
-        parts = [self._account(record), *self._people(eyes, record), *self._contacts(eyes, record)]
+        parts = [self._account(record), *self._people(eyes, record)]
+        parts += [*self._members(eyes, record), *self._contacts(eyes, record), *self._billing(eyes, record)]
         for act, part in (
             ("accounts.view_service", self._services),
             ("accounts.view_invoice", self._invoices),
@@ -105,12 +110,53 @@ class AccountAdmin(RecordAdmin):
             Section("Sign-in names", head=("Kind", "Name", "Signs in"), rows=names),
         ]
 
+    def _members(self, eyes: Eyes, account: Account) -> list[Section]:
+        """Return who may do what for the account, and who is invited; addresses as far as the role shows them."""
+        users = list(User.objects.filter(account=account).order_by("created_at", "pk"))
+        people = {person.user_id: person for person in Person.objects.filter(user__in=[user.pk for user in users])}
+        rows = [
+            (
+                eyes.on(people[user.pk], "name") if user.pk in people else ERASED,
+                members.ROLES[members.role_of(user)],
+                moment(user.created_at),
+                moment(user.removed_at) or ("no" if user.is_active else "inactive"),
+            )
+            for user in users
+        ]
+        parts = [Section("Members", head=("Name", "Role", "Since", "Removed"), rows=rows)]
+        if category_view(eyes.user, Category.CREDENTIALS) == View.HIDDEN:
+            return parts
+        invited = [
+            (eyes.on(one, "email"), members.ROLES[one.role], moment(one.expires_at))
+            for one in inviting.open_invitations(account.pk, timezone.now()).order_by("created_at", "pk")
+        ]
+        return [*parts, Section("Invitations", head=("E-mail", "Role", "Until"), rows=invited, empty="Nobody.")]
+
+    def _billing(self, eyes: Eyes, account: Account) -> list[Section]:
+        """Return how the account is billed and which changes of an address wait, for the roles that see them."""
+        parts = []
+        profile = BillingProfile.objects.filter(account=account).first()
+        if profile is not None and category_view(eyes.user, Category.BILLING) != View.HIDDEN:
+            own = [("Billed as", profile.get_kind_display()), ("Currency", profile.currency)]
+            parts.append(Section("Billing profile", facts=[*own, *eyes.facts(profile)]))
+        if category_view(eyes.user, Category.CONTACT) != View.HIDDEN:
+            waiting = changing_email.open_changes(account.pk, timezone.now()).order_by("asked_at", "pk")
+            rows = [
+                (eyes.on(one, "old_email"), eyes.on(one, "new_email"), moment(one.asked_at), moment(one.ends_at))
+                for one in waiting
+            ]
+            head = ("From", "To", "Asked", "Until")
+            parts.append(Section("Changes of an address that wait", head=head, rows=rows, empty="None."))
+        return parts
+
     def _contacts(self, eyes: Eyes, account: Account) -> list[Section]:
         contacts = Contact.objects.filter(account=account, removed_at=None).order_by("created_at", "pk")
         rows = [
             (
                 contact.get_role_display(),
-                *(eyes.on(contact, name) for name in ("name", "company", "email", "phone")),
+                *(eyes.on(contact, name) for name in ("name", "company", "email")),
+                # As people write it, where the role sees it whole.
+                shown_phone(eyes.on(contact, "phone")),
             )
             for contact in contacts
         ]

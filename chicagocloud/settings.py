@@ -222,6 +222,10 @@ ACCOUNT_RATE_LIMITS = {
     "find_deletion": "30/5m/ip,10/10m/key",
     "confirm_password": "5/5m/user",
     "write_message": "30/10m/user",
+    "change_email": "5/h/user",
+    "type_code": "30/5m/ip,10/10m/key",
+    "invite_member": "20/h/user",
+    "join_account": "30/5m/ip,10/10m/key",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -1,18 +1,21 @@
-"""Cancelling a deletion: possible until the due date, for everybody alike; sessions and tokens do not come back."""
+"""Cancelling a deletion: possible until the due date, for everybody alike; sessions and tokens do not come back.
+
+Any owner may, whoever asked for the deletion; all owners are told.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from accounts import mailing
+from accounts import members, owners
 from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
+from accounts.members import Part
 from accounts.models import Account, Service, State, Ticket, User
 from accounts.safeguards import ledger
 from retention import letters
@@ -23,7 +26,7 @@ from retention.refusals import named
 def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> DeletionRequest:
     """Open the account again; a second call returns the cancelled request.
 
-    Raises PermissionDenied for anybody but the owner, NotActionable after the due date (silence.md, S0).
+    Raises PermissionDenied for anybody but an owner, NotActionable after the due date (silence.md, S0).
     """
     request = DeletionRequest.objects.get(pk=request_id)
     with named(request.account_id), keyring(), transaction.atomic(durable=True):
@@ -31,8 +34,7 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
         # The time after the wait for the lock: what is too late by then is too late.
         at = at or timezone.now()
         request.refresh_from_db()
-        if by.account_id != account.pk or not by.is_owner:
-            raise PermissionDenied("Only the owner of an account can cancel its deletion.")
+        members.refuse_unless(by, account, Part.DELETION)
         if request.cancelled_at is not None:
             return request
         if at >= request.due_at or account.state != State.CLOSED:
@@ -47,6 +49,6 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
         DeletionRequest.objects.filter(pk=request.pk).update(cancelled_at=at)
         ledger.record(by.actor, "deletion.cancelled", account.pk, at=at, request=request.pk)
         context = letters.cancelled(request, at)
-        mailing.mail(account, f"deletion:{request.pk}:cancelled", "retention/mail/cancelled.txt", context, at=at)
+        owners.tell(account, f"deletion:{request.pk}:cancelled", "retention/mail/cancelled.txt", context, at=at)
     request.refresh_from_db()
     return request

@@ -1,6 +1,7 @@
 """Closing an account: the deletion request, its erasure rows, its ticket and the first mail, in one transaction (P23).
 
-Only the owner may close. Nothing is deleted yet: the grace period runs, the customer can cancel until it ends.
+Only an owner may close; all owners are told, and any of them can cancel. Nothing is deleted yet: the grace period runs
+until the due date. It begins later where a password or address was changed a short time before (`waiting`).
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from accounts import datamap, mailing
+from accounts import datamap, mailing, members, owners
 from accounts.errors import NotActionable
 from accounts.keys import identifiers
 from accounts.keys.keyring import keyring
+from accounts.members import Part
 from accounts.models import Account, Invoice, Service, State, Ticket, TicketMessage, User
 from accounts.safeguards import ledger
 from accounts.sessions import end_sessions
-from retention import letters, schedule
+from retention import letters, schedule, waiting
 from retention.models import DeletionRequest, Erasure
 
 
@@ -45,27 +46,27 @@ def close(
 ) -> Closed:
     """Close the account and return the request; a repeated `submission` returns the first one.
 
-    Raises PermissionDenied for anybody but the owner, NotActionable when the account is not active.
+    Raises PermissionDenied for anybody but an owner, NotActionable when the account is not active.
     """
     at = at or timezone.now()
     with keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).get()
-        if by.account_id != account.pk or not by.is_owner:
-            raise PermissionDenied("Only the owner of an account can close it.")
+        members.refuse_unless(by, account, Part.DELETION)
         made = DeletionRequest.objects.filter(submission=submission, account=account).first()
         if made is not None:
             return Closed(made, "")
         if account.state != State.ACTIVE:
             raise NotActionable(f"Account {account.number} is {account.state}; only an active one can be closed.")
         counts = datamap.counts([account.pk], schedule.cutoffs(at))
-        _close_row(account, at)
-        _plan_erasures(account, at + schedule.span("grace"))
-        _stop_services(account, at, at + schedule.span("grace"))
-        request, code = _request(account, by, submission, counts, at)
+        begins_at = waiting.begins_at(account.pk, at)
+        due_at = begins_at + schedule.span("grace")
+        _close_row(account, at, due_at)
+        _plan_erasures(account, due_at)
+        _stop_services(account, begins_at, due_at)
+        request, code = _request(account, by, submission, counts, at, due_at)
         end_sessions(account=account.pk, keep=keep_session)
         ledger.record(by.actor, "deletion.requested", account.pk, at=at, request=request.pk, due_at=request.due_at)
-        context = letters.received(request, code)
-        mailing.mail(account, f"deletion:{request.pk}:received", "retention/mail/received.txt", context, at=at)
+        _tell(account, request, code, at)
     return Closed(request, code)
 
 
@@ -74,8 +75,18 @@ def code_digest(code: str) -> bytes:
     return hashlib.sha256("".join(code.split()).replace("-", "").upper().encode()).digest()
 
 
-def _close_row(account: Account, at: dt.datetime) -> None:
-    account.state, account.closed_at, account.due_at = State.CLOSED, at, at + schedule.span("grace")
+def _tell(account: Account, request: DeletionRequest, code: str, at: dt.datetime) -> None:
+    """Tell all owners, and the address that was theirs until a short time ago."""
+    context = letters.received(request, code)
+    owners.tell(account, f"deletion:{request.pk}:received", "retention/mail/received.txt", context, at=at)
+    old = waiting.old_address(account.pk, at)
+    if old is not None:
+        event, template = f"deletion:{request.pk}:old-address", "retention/mail/asked_soon.txt"
+        mailing.mail(account, event, template, letters.asked_soon(request), to=old, at=at)
+
+
+def _close_row(account: Account, at: dt.datetime, due_at: dt.datetime) -> None:
+    account.state, account.closed_at, account.due_at = State.CLOSED, at, due_at
     account.save(update_fields=["state", "closed_at", "due_at"])
 
 
@@ -90,13 +101,14 @@ def _plan_erasures(account: Account, due_at: dt.datetime) -> None:
 
 
 def _stop_services(account: Account, at: dt.datetime, due_at: dt.datetime) -> None:
+    """Set when each service stops that still runs when the grace period begins, at `at`."""
     services = list(Service.objects.running(at).filter(account=account))
     for service in services:
         Service.objects.filter(pk=service.pk).update(closing_stops_at=service.stop_on_close(at, due_at))
 
 
 def _request(
-    account: Account, by: User, submission: UUID, counts: dict[str, int], at: dt.datetime
+    account: Account, by: User, submission: UUID, counts: dict[str, int], at: dt.datetime, due_at: dt.datetime
 ) -> tuple[DeletionRequest, str]:
     code = identifiers.code()
     ticket = Ticket.objects.create(
@@ -116,7 +128,7 @@ def _request(
         submission=submission,
         code_digest=code_digest(code),
         requested_at=at,
-        due_at=at + schedule.span("grace"),
+        due_at=due_at,
         counts=counts,
     )
     return request, code

@@ -1,5 +1,7 @@
 """What stands in the mails of a deletion: one function per mail, giving the context of its template.
 
+The mails before the due date go to all owners, so they say what was asked and never who asked.
+
 Each is true at the moment it is sent, whatever holds the account: none looks at a hold (silence.md, S5, S6).
 """
 
@@ -12,7 +14,7 @@ from typing import Any
 from django.urls import reverse
 
 from accounts.datamap import Category
-from retention import schedule
+from retention import schedule, waiting
 from retention.models import DeletionRequest
 
 Context = dict[str, Any]
@@ -26,7 +28,13 @@ def received(request: DeletionRequest, code: str) -> Context:
         "requested_at": request.requested_at,
         "answer_by": request.due_at + schedule.span("not_finished"),
         "cancel_path": _path("delete_cancel", request),
+        "begins_at": _later(request),
     }
+
+
+def asked_soon(request: DeletionRequest) -> Context:
+    """To the address before a recent change: until when nothing happens. Neither the code nor a way in."""
+    return {**_always(request), "requested_at": request.requested_at, "begins_at": waiting.began_at(request)}
 
 
 def due_soon(request: DeletionRequest, days: int) -> Context:
@@ -69,6 +77,12 @@ def _always(request: DeletionRequest) -> Context:
         "due_at": request.due_at,
         "find_path": reverse("retention:delete_find"),
     }
+
+
+def _later(request: DeletionRequest) -> dt.datetime | None:
+    """Return when the grace period begins, where that is not at once."""
+    begins_at = waiting.began_at(request)
+    return begins_at if begins_at > request.requested_at else None
 
 
 def _path(name: str, request: DeletionRequest) -> str:

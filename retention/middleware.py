@@ -32,6 +32,8 @@ OPEN_WHEN_CLOSED = frozenset(
         "accounts:invoices",
         "accounts:invoice",
         "accounts:invoice_pay",
+        # The page that stops a change of an address by the code of a mail: whoever is signed in.
+        "accounts:email_stop",
         "accounts:help",
         "accounts:accessibility",
         "accounts:gpc",

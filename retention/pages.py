@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, Service
-from retention import schedule
+from retention import schedule, waiting
 from retention.models import DeletionRequest, Hold
 from retention.plans import Blocker, Line, Plan, Progress
 
@@ -26,12 +26,14 @@ def plan_context(plan: Plan) -> Row:
     """Return what the start and the check page show alike."""
     return {
         "due_at": plan.due_at,
+        "begins_at": plan.begins_at,
         "plan": [_row(line) for line in plan.lines],
         "services": [
             {
                 "name": stop.service.name,
                 "at_once": stop.now,
                 "with_deletion": stop.with_deletion,
+                "with_wait": stop.with_wait,
                 "stops_at": stop.stops_at,
             }
             for stop in plan.stops
@@ -58,7 +60,9 @@ def status_context(progress: Progress, *, signed_in: bool, support: str = "") ->
     `support` is the address where the owner writes about this deletion.
     """
     left = progress.request.due_at - progress.at
+    begins_at = waiting.began_at(progress.request)
     return {
+        "begins_at": begins_at if begins_at > progress.at else None,
         "deletion": progress.request,
         "state": WORDS[progress.state],
         "days_left": progress.days_left if left >= dt.timedelta(days=1) else 0,

@@ -16,19 +16,23 @@ from django.utils import timezone
 from accounts import datamap, paying
 from accounts.datamap import Category
 from accounts.models import Account, Invoice, Service
-from retention import schedule
+from retention import schedule, waiting
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, Stage, ToldHold
 from retention.models.holds import HOLDABLE
 
 
 @dataclass(frozen=True)
 class Stop:
-    """One service and the moment it stops: with its paid term, at once, or with the deletion if that is earlier."""
+    """One service and the moment it stops: with its paid term, at once, or with the deletion if that is earlier.
+
+    `with_wait`: where the grace period begins later, what would stop at once stops then.
+    """
 
     service: Service
     stops_at: dt.datetime
     now: bool
     with_deletion: bool
+    with_wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `/delete/` shows."""
+    """What `/delete/` shows; `begins_at` is when the grace period begins, where that is not at once."""
 
     due_at: dt.datetime
     lines: list[Line]
     stops: list[Stop]
     blockers: list[Blocker]
+    begins_at: dt.datetime | None = None
 
     @property
     def deleted(self) -> list[Line]:
@@ -95,11 +100,13 @@ class Progress:
 def plan(account: Account, at: dt.datetime | None = None) -> Plan:
     """Return what deleting the account would do; for a closed account, what its deletion does."""
     at = at or timezone.now()
-    due_at = account.due_at or at + schedule.span("grace")
+    begins_at = at if account.due_at else waiting.begins_at(account.pk, at)
+    due_at = account.due_at or begins_at + schedule.span("grace")
     closed_at = account.closed_at or at
     told = blockers(account, at)
     lines = _waiting(_lines(account, at, due_at), told)
-    return Plan(due_at, lines, _stops(account, closed_at, due_at), told)
+    stops = _stops(account, closed_at, max(begins_at, closed_at), due_at)
+    return Plan(due_at, lines, stops, told, begins_at if begins_at > at else None)
 
 
 def progress(request: DeletionRequest, at: dt.datetime | None = None) -> Progress:
@@ -192,8 +199,11 @@ def _waiting(lines: list[Line], told: list[Blocker]) -> list[Line]:
     ]
 
 
-def _stops(account: Account, closed_at: dt.datetime, due_at: dt.datetime) -> list[Stop]:
+def _stops(account: Account, closed_at: dt.datetime, begins_at: dt.datetime, due_at: dt.datetime) -> list[Stop]:
     running = Q(stops_at=None) | Q(stops_at__gt=closed_at)
     services = Service.objects.filter(running, account=account).order_by("started_at", "pk")
-    stops = [(service, service.closing_stops_at or service.stop_on_close(closed_at, due_at)) for service in services]
-    return [Stop(service, stops_at, stops_at <= closed_at, stops_at >= due_at) for service, stops_at in stops]
+    stops = [(service, service.closing_stops_at or service.stop_on_close(begins_at, due_at)) for service in services]
+    return [
+        Stop(service, stops_at, stops_at <= closed_at, stops_at >= due_at, closed_at < stops_at == begins_at)
+        for service, stops_at in stops
+    ]

@@ -1,6 +1,8 @@
 """The mails of a deletion that run by the clock: due in 7 and 1 days, not finished (silence.md, S4, S6).
 
-What is sent depends on the due date and on finished or not finished alone, never on a hold.
+What is sent depends on the due date and on finished or not finished alone, never on a hold. Before the due date all
+owners are told. From then on the owner contact alone is, for everybody: sign-in names go at the due date, contact
+data stays until the rest is gone, and whether it waits must not show in who gets a mail.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import mailing
+from accounts import mailing, owners
 from accounts.keys.keyring import keyring
 from accounts.models import Account
 from accounts.safeguards.models import OutboxMessage
@@ -70,4 +72,6 @@ def _post(request: DeletionRequest, template: str, event: str, context: letters.
         request.refresh_from_db()
         if request.cancelled_at is not None or request.finished_at is not None:
             return 0
-        return int(mailing.mail(account, event, template, context, at=at, store=at < request.due_at) is not None)
+        if at < request.due_at:
+            return owners.tell(account, event, template, context, at=at)
+        return int(mailing.mail(account, event, template, context, at=at, store=False) is not None)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from accounts.doors import account_of, customer, customer_page, is_too_often, public_page, too_often
+from accounts import members
+from accounts.doors import account_of, customer, customer_page, for_roles, is_too_often, public_page, too_often
 from accounts.errors import NotActionable
+from accounts.members import Part
 from accounts.models import Account, State, Ticket, User
 from retention import cancelling, closing, following, pages, plans
 from retention.forms import CheckForm, FindForm
@@ -25,17 +27,17 @@ from retention.models import DeletionRequest
 
 
 @customer_page
+@for_roles(Part.DELETION)
 def start(request: HttpRequest) -> HttpResponse:
     """Show what a deletion would do: what goes, what stays, why, until when, and what stands in the way."""
-    _owner_only(request)
     plan = plans.plan(account_of(request))
     return render(request, "retention/delete_start.html", pages.plan_context(plan))
 
 
 @customer_page
+@for_roles(Part.DELETION)
 def check(request: HttpRequest) -> HttpResponse:
     """Ask for the password, and close the account; a form that was sent before leads to its request."""
-    _owner_only(request)
     account, user = account_of(request), customer(request)
     if account.state != State.ACTIVE:
         made = _made_by_this_form(request, account)
@@ -87,19 +89,19 @@ def status(request: HttpRequest, reference: str) -> HttpResponse:
     context["is_open"] = asked.account.state == State.ACTIVE
     cancel_url = reverse("retention:delete_cancel", args=[asked.reference])
     if own:
-        context |= {"can_cancel": customer(request).is_owner, "cancel_url": cancel_url}
-        context["messages_url"] = messages_url
+        may_cancel = members.may_open(customer(request), Part.DELETION)
+        context |= {"can_cancel": may_cancel, "cancel_url": cancel_url, "messages_url": messages_url}
     elif not request.user.is_authenticated:
         context["sign_in_url"] = f"{reverse('account_login')}?{urlencode({'next': cancel_url})}"
     return render(request, "retention/delete_status.html", context)
 
 
 @customer_page
+@for_roles(Part.DELETION)
 def cancel(request: HttpRequest, reference: str) -> HttpResponse:
     """Show what cancelling brings back, and cancel; once cancelled, say so; after the window, say when it ended."""
     account = account_of(request)
     asked = get_object_or_404(DeletionRequest, account=account, reference=reference)
-    _owner_only(request)
     if request.method == "POST":
         try:
             cancelling.cancel(asked.pk, by=customer(request))
@@ -113,11 +115,6 @@ def cancel(request: HttpRequest, reference: str) -> HttpResponse:
         return _to_status(asked)
     context = {"deletion": asked, "comes_back": pages.running_services(account)}
     return render(request, "retention/delete_cancelled.html", context)
-
-
-def _owner_only(request: HttpRequest) -> None:
-    if not customer(request).is_owner:
-        raise PermissionDenied("Only the owner of an account can have it deleted.")
 
 
 def _made_by_this_form(request: HttpRequest, account: Account) -> DeletionRequest | None:

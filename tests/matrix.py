@@ -21,7 +21,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Invoice, Ticket, User
+from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Ticket, User
 from accounts.safeguards.models import Heartbeat
 from retention import cancelling, closing
 from retention.models import DeletionRequest
@@ -126,9 +126,26 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return a_record(room, town.world).pk
     if key == "number":
         return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list("number", flat=True)[0]
+    if key in PEOPLES:
+        return PEOPLES[key](subject)
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference
+
+
+def _first(model: Any) -> Callable[[User], Any]:
+    return lambda subject: model.objects.filter(account=subject.account_id).order_by("pk").first().pk
+
+
+# Contacts and members: the subject's first of each; a link of an invitation is known to nobody but its mail.
+PEOPLES: dict[str, Callable[[User], Any]] = {
+    "contact": _first(Contact),
+    "address": _first(Address),
+    "change": _first(EmailChange),
+    "member": _first(User),
+    "invitation": _first(Invitation),
+    "token": lambda subject: "unknown",
+}
 
 
 def _stem(room: Any) -> str:

@@ -25,7 +25,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Invoice, Ticket, User
+from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Ticket, User
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
 from retention import closing
@@ -40,6 +40,7 @@ NORMAL = (
     (re.compile(r"\b(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
+    (re.compile(r"@[0-9a-f]{6}\.example\b"), "@RANDOM.example"),
     (re.compile(r"mar(?:ta|ko)", re.IGNORECASE), "SOMEBODY"),
     (re.compile(r"(?<!\d)[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?!\d)"), "TIME"),
 )
@@ -157,7 +158,23 @@ def addresses(side: Side) -> dict[str, str]:
     """Return the address of every customer page for one side, by name."""
     invoice = Invoice.objects.filter(account=side.account_id).order_by("issued_at").first()
     ticket = Ticket.objects.filter(account=side.account_id).order_by("created_at").first()
-    given = {
+    contact, address, change, user, invitation = (
+        [_first_of(model, side)] for model in (Contact, Address, EmailChange, User, Invitation)
+    )
+    given: dict[str, list[Any]] = {
+        "accounts:contact": contact,
+        "accounts:contact_remove": contact,
+        "accounts:address_add": contact,
+        "accounts:address": contact + address,
+        "accounts:address_remove": contact + address,
+        "retention:contact_email_change": contact,
+        "accounts:email_codes": change,
+        "accounts:email_withdraw": change,
+        "accounts:email_stop": change,
+        "accounts:member": user,
+        "accounts:member_remove": user,
+        "accounts:invitation_withdraw": invitation,
+        "accounts:join": ["unknown"],
         "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:ticket": [ticket.reference if ticket else "TIC-2222-2222"],
@@ -166,6 +183,11 @@ def addresses(side: Side) -> dict[str, str]:
         "retention:delete_cancel": [side.request.reference if side.request else "DEL-2222-2222"],
     }
     return {name: reverse(name, args=given.get(name, [])) for name in customer_pages()}
+
+
+def _first_of(model: Any, side: Side) -> UUID:
+    row = model.objects.filter(account=side.account_id).order_by("pk").first()
+    return row.pk if row else uuid4()
 
 
 def walk(side: Side, visitor: Client) -> dict[str, str]:

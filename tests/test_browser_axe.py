@@ -7,6 +7,7 @@ blocked, wrongly filled in, done. What axe-core cannot decide counts too, but fo
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,14 +21,14 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
-from accounts import supporting
-from accounts.models import Account, Invoice, Ticket, User
-from accounts.safeguards.models import LedgerEntry
+from accounts import inviting, supporting
+from accounts.models import Account, Address, Contact, Invoice, Ticket, User
+from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
 from tests.admin_walk import make_world, seal
 from tests.browsing import Visitor
-from tests.cast import DAY, bind, furnish, make_customer, owe
+from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, owe
 from tests.servers import Portal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
@@ -215,6 +216,41 @@ def test_pages_of_a_deletion_that_is_due(look_round: Callable[..., Round]) -> No
 ERRORS = [(400, "400.html"), (403, "403_csrf.html"), (409, "409.html"), (410, "410.html"), (429, "429.html")]
 
 
+def test_pages_about_people(look_round: Callable[..., Round], charlie: User) -> None:
+    contact = Contact.objects.get(account=charlie.account_id, role="billing")
+    place = Address.objects.get(contact=contact)
+    invited = {"email": "friend@friend.example", "role": "billing", "lasts": DAY, "submission": uuid4()}
+    inviting.invite(charlie.account_id, by=charlie, **invited)
+    letter = OutboxMessage.objects.get(event__endswith=":mail").content["body"]
+    member = User.objects.create_user(charlie.account, PASSWORD)
+    owner, stranger, technician = look_round(charlie), look_round(), look_round(member)
+
+    owner.look("contacts", "/contacts/").look("add a contact", "/contacts/add/")
+    owner.press("Save the contact").look("add a contact, empty").look("contact", f"/contacts/{contact.pk}/")
+    owner.look("remove a contact", f"/contacts/{contact.pk}/remove/")
+    owner.look("address", f"/contacts/{contact.pk}/addresses/{place.pk}/")
+    owner.look("add an address", f"/contacts/{contact.pk}/addresses/add/").press("Save the address")
+    owner.look("add an address, empty").look("billing", "/contacts/billing/")
+    owner.look("members", "/members/").visitor.go("/members/invite/")
+    owner.visitor.page.get_by_label("Your password").fill(PASSWORD)
+    owner.press("Confirm and go on").look("invite").press("Send the invitation").look("invite, empty")
+    owner.look("member", f"/members/{member.pk}/").look("remove a member", f"/members/{member.pk}/remove/")
+    owner.look("last owner", "/members/leave/").look("e-mail", "/email/")
+    owner.look("new address", "/email/change/").press("Send both codes").look("new address, empty")
+    owner.visitor.page.get_by_label("New e-mail address").fill("charlie@new.example")
+    owner.press("Send both codes").look("codes").press("Confirm the codes").look("codes, empty")
+    owner.look("stop", f"/email/{owner.visitor.page.url.rstrip('/').rpartition('/')[2]}/stop/")
+    owner.press("Stay with the old address").look("stop, empty")
+    secured(charlie)
+    owner.look("deletion that begins later", "/delete/")
+    technician.look("not for the role", "/invoices/", status=403)
+    stranger.look("join", re.search(r"/join/[^/]+/", letter)[0]).press("Confirm and join").look("join, empty")
+    stranger.look("join, ended", "/join/unknown/", status=410)
+
+    assert owner.wrong + technician.wrong + stranger.wrong == []
+    assert len(owner.seen) == 23
+
+
 def test_pages_that_say_what_went_wrong(look_round: Callable[..., Round]) -> None:
     anybody = look_round()
     policy = anybody.visitor.go("/sign-in/").last
@@ -229,6 +265,11 @@ def test_pages_that_say_what_went_wrong(look_round: Callable[..., Round]) -> Non
         anybody.look(template, path, status=status)
 
     assert anybody.wrong == []
+
+
+def secured(user: User) -> None:
+    """Note that the user's password changed a moment ago."""
+    User.objects.filter(pk=user.pk).update(secured_at=timezone.now())
 
 
 def reset_link(user: User) -> str:

@@ -16,12 +16,12 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Invoice, Ticket, User
+from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing, disputing, placing, plans, purge, releasing, reminding, telling
 from retention.models import DeletionRequest, Hold
 from tests.cast import PASSWORD, bind, furnish, make_customer, owe
-from tests.visiting import cancel_of, close_in, find_in, signed_in, sql, status_of, text, words
+from tests.visiting import cancel_of, close_in, confirmed, find_in, signed_in, sql, status_of, text, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -75,7 +75,30 @@ def own_pages(user: User) -> list[str]:
             for one in Ticket.objects.filter(**mine).order_by("pk")
         ),
         *(page for one in requests for page in (status_of(one), cancel_of(one))),
+        *peoples_pages(user),
     ]
+
+
+def peoples_pages(user: User) -> list[str]:
+    """Return the pages about contacts, the e-mail address and members."""
+    mine = {"account": user.account_id}
+    contacts = list(Contact.objects.filter(**mine).order_by("pk"))
+    own = ["accounts:contacts", "accounts:contact_add", "accounts:billing", "accounts:email", "accounts:members"]
+    own += ["accounts:leave", "retention:email_change", "retention:member_invite"]
+    pages = [reverse(name) for name in own]
+    for name in ("accounts:contact", "accounts:contact_remove", "accounts:address_add"):
+        pages += [reverse(name, args=[one.pk]) for one in contacts]
+    owner = [one.pk for one in contacts if one.role == Contact.Role.OWNER]
+    pages += [reverse("retention:contact_email_change", args=[pk]) for pk in owner]
+    for address in Address.objects.filter(**mine).order_by("pk"):
+        where = [address.contact_id, address.pk]
+        pages += [reverse(name, args=where) for name in ("accounts:address", "accounts:address_remove")]
+    for change in EmailChange.objects.filter(**mine).order_by("pk"):
+        pages += [reverse(f"accounts:email_{name}", args=[change.pk]) for name in ("codes", "withdraw", "stop")]
+    pages += [reverse(name, args=[user.pk]) for name in ("accounts:member", "accounts:member_remove")]
+    for invitation in Invitation.objects.filter(**mine).order_by("pk"):
+        pages.append(reverse("accounts:invitation_withdraw", args=[invitation.pk]))
+    return [*pages, reverse("accounts:join", args=["x"])]
 
 
 def seen(visitor: Client, user: User) -> list[str]:
@@ -101,7 +124,7 @@ def visited(user: User, sam: User) -> tuple[set[str], list[str]]:
         names.add(answer.resolver_match.view_name)
         statements.extend(asked)
 
-    visitor = signed_in(user)
+    visitor = confirmed(user)
     for page in own_pages(user):
         visit(visitor, page)
     form = {"subject": "S", "body": "B", "submission": str(uuid4())}

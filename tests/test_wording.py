@@ -244,9 +244,13 @@ SAMPLE = {
     "status_path": "/delete/DEL-7F3K-22/",
     "find_path": "/delete/find/",
     "reset_path": "/accounts/password/reset/",
+    "page_path": "/email/0198c000/",
+    "stop_path": "/email/0198c000/stop/",
+    "join_url": "https://portal.example.com/join/abc/",
+    "role": "Technical",
     "reset_url": "https://portal.example.com/accounts/password/reset/key/1-a/",
 }
-for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "changed", "answered"):
+for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "changed", "answered", "begins"):
     SAMPLE[f"{moment}_at"] = NOON
 SAMPLE["answer_by"] = NOON
 

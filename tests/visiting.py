@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from uuid import uuid4
@@ -28,6 +29,16 @@ def signed_in(user: User) -> Client:
     """Return a browser in which the user is signed in."""
     visitor = Client()
     visitor.force_login(user, backend="accounts.signing_in.IdentifierBackend")
+    return visitor
+
+
+def confirmed(user: User) -> Client:
+    """Return a browser in which the user is signed in and gave the password a moment ago."""
+    visitor = signed_in(user)
+    session = visitor.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
     return visitor
 
 

@@ -11,6 +11,7 @@ from accounts.admin.links import account_link
 from accounts.admin_base import Eyes, RecordAdmin, Section
 from accounts.datamap import Category
 from accounts.keys.keyring import KeyDestroyed
+from accounts.members import ROLES, role_of
 from accounts.models import Person, SignInIdentifier, User
 from accounts.roles import Role, View, category_view
 from accounts.templatetags.portal_tags import moment
@@ -45,7 +46,10 @@ class UserAdmin(RecordAdmin):
         facts: list[tuple[str, Any]] = [
             ("Account", account_link(record) if record.account_id else "staff"),
             ("Owner of the account", "yes" if record.is_owner else "no"),
+            ("Role in the account", ROLES[role_of(record)] if record.account_id else "none"),
             ("May sign in", "yes" if record.is_active else "no"),
+            ("Removed", moment(record.removed_at) or "no"),
+            ("Password or address changed", moment(record.secured_at) or "not noted"),
             ("Roles", roles or "none"),
             ("Since", moment(record.created_at)),
         ]

@@ -31,6 +31,11 @@ def code() -> str:
     return _groups(5)
 
 
+def short_code() -> str:
+    """Return a random code such as `K7QM-B2X9` (38 bits), for what is typed within a day and in a few tries."""
+    return _groups(2)
+
+
 def _groups(number: int) -> str:
     # A letter first: groups of digits alone would read like a card number, which no stored text may hold (P4).
     return "-".join(

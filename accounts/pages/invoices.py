@@ -16,7 +16,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import paying
-from accounts.doors import account_of, customer, customer_page
+from accounts.doors import account_of, customer, customer_page, for_roles
+from accounts.members import Part
 from accounts.models import Account, Invoice, PaymentMethod, State, Ticket
 from accounts.models.money import BILLED_TO
 from accounts.page_forms import PayForm
@@ -25,6 +26,7 @@ ENTRIES_A_PAGE = 25
 
 
 @customer_page
+@for_roles(Part.INVOICES)
 def invoices(request: HttpRequest) -> HttpResponse:
     """Show the account's invoices, newest first."""
     found = Invoice.objects.filter(account=account_of(request)).order_by("-issued_at", "-pk")
@@ -33,6 +35,7 @@ def invoices(request: HttpRequest) -> HttpResponse:
 
 
 @customer_page
+@for_roles(Part.INVOICES)
 def invoice(request: HttpRequest, number: str) -> HttpResponse:
     """Show one invoice with its lines and payments, made to be printed."""
     found = _invoice(request, number)
@@ -48,6 +51,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
 
 
 @customer_page
+@for_roles(Part.INVOICES)
 def invoice_pay(request: HttpRequest, number: str) -> HttpResponse:
     """Offer the ways to pay an invoice, and pay it; one that needs no payment leads back to itself."""
     found = _invoice(request, number)

@@ -15,7 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import supporting
-from accounts.doors import account_of, customer, customer_page, is_too_often, too_often
+from accounts.doors import account_of, customer, customer_page, for_roles, is_too_often, too_often
+from accounts.members import Part
 from accounts.models import State, Ticket
 from accounts.page_forms import ReplyForm, TicketForm
 
@@ -23,6 +24,7 @@ ENTRIES_A_PAGE = 25
 
 
 @customer_page
+@for_roles(Part.TICKETS)
 def tickets(request: HttpRequest) -> HttpResponse:
     """Show the account's conversations, latest message first, and open a new one."""
     account = account_of(request)
@@ -46,6 +48,7 @@ def tickets(request: HttpRequest) -> HttpResponse:
 
 
 @customer_page
+@for_roles(Part.TICKETS)
 def ticket(request: HttpRequest, reference: str) -> HttpResponse:
     """Show one conversation, and add the customer's message to it."""
     account = account_of(request)
@@ -69,6 +72,7 @@ def ticket(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @customer_page
+@for_roles(Part.TICKETS)
 def ticket_settle(request: HttpRequest, reference: str) -> HttpResponse:
     """End one conversation, for its people; looking at the address leads back to it."""
     found = get_object_or_404(Ticket.objects.shown(), account=account_of(request), reference=reference)
