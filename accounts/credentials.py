@@ -38,11 +38,12 @@ def change_password(
     with keyring(), transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
+        note_secured(user, at)
         ended = end_sessions(user=user.pk, keep=_session_of(user, request))
         if request is not None:
             recording.note_request(user, AccessEvent.Kind.PASSWORD, request)
         entry = ledger.record(user.actor, "password.changed", user.account_id or user.pk, sessions=ended, at=at)
-        _post(
+        tell(
             user,
             f"password:{entry.id}:changed",
             "accounts/mail/password_changed.txt",
@@ -54,6 +55,14 @@ def change_password(
             store=True,
             at=at,
         )
+
+
+def note_secured(user: User, at: dt.datetime) -> None:
+    """Note that password, address or second factor changed, in the caller's transaction: a deletion that is asked
+    for soon afterwards waits.
+    """
+    User.objects.filter(pk=user.pk).update(secured_at=at)
+    user.secured_at = at
 
 
 def ask_for_reset(user: User | None) -> None:
@@ -83,7 +92,7 @@ def send_reset_link(user: User, *, wish: UUID | None = None, at: dt.datetime | N
     }
     event = f"password:{wish or uuid7()}:reset"
     with keyring(), transaction.atomic():
-        _post(user, event, "accounts/mail/password_reset.txt", context, store=False, at=at)
+        tell(user, event, "accounts/mail/password_reset.txt", context, store=False, at=at)
 
 
 def stored_address(user: User) -> str | None:
@@ -92,15 +101,18 @@ def stored_address(user: User) -> str | None:
     return str(found.value) if found else None
 
 
-def _post(user: User, event: str, template: str, context: dict[str, Any], *, store: bool, at: dt.datetime) -> None:
+def tell(
+    user: User, event: str, template: str, context: dict[str, Any], *, at: dt.datetime, store: bool = True
+) -> None:
+    """Mail the user at the address they sign in with, once an event, in the caller's transaction; staff too."""
     to = stored_address(user)
     if to is None:
         return
     if user.account is not None:
-        mailing.mail(user.account, event, template, context, to=to, store=store, at=at)
+        mailing.mail(user.account, event, template, context, to=to, store=store, reader=user, at=at)
         return
     # A member of staff has no account whose mails would be kept.
-    subject, body = mailing.render(template, context)
+    subject, body = mailing.render(template, context, user)
     outbox.post("mail", event, {"to": to, "subject": subject, "body": body}, subject=user.pk, at=at)
 
 

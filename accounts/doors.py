@@ -11,16 +11,17 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from allauth.account.decorators import reauthentication_required
 from allauth.core import ratelimit
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import members
+from accounts import members, proofs
 from accounts.errors import NotActionable
 from accounts.models import Account, User
 
@@ -76,10 +77,26 @@ def not_for_role(request: HttpRequest, part: members.Part) -> HttpResponse:
     return render(request, "accounts/not_for_role.html", context, status=403)
 
 
-def fresh(view: View) -> View:
-    """Ask for the password again before a page that changes who may do what, unless it was asked for shortly before."""
-    made: View = reauthentication_required(view)
+def personal_page(view: View) -> View:
+    """Make a page about the signed-in person and no account: customers and staff alike."""
+    made: View = public_page(login_required(view))
     return made
+
+
+def fresh(view: View) -> View:
+    """Let through who has proved within the last ten minutes who they are; send the others to confirm it first.
+
+    Stands under the decorator that makes the page. What was sent is not kept: whoever confirms comes back to the
+    page by GET, with nothing done.
+    """
+
+    @wraps(view)
+    def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if proofs.is_fresh(request):
+            return view(request, *args, **kwargs)
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.path})}")
+
+    return door
 
 
 def is_too_often(request: HttpRequest, action: str, **about: Any) -> bool:

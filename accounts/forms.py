@@ -51,6 +51,12 @@ class ResetForm(library.ResetPasswordForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The library's own field makes small letters first, and of the Kelvin sign an ordinary "k".
+        self.fields["email"] = forms.EmailField(
+            max_length=LONGEST,
+            widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+            error_messages={"invalid": _("Enter an e-mail address in the form name@example.com.")},
+        )
         _say(self, email=_("Enter the e-mail address of your account."))
 
     def clean_email(self) -> str:

@@ -16,21 +16,26 @@ from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from accounts.models import Account, Contact, Correspondence
+from accounts.models import Account, Contact, Correspondence, User
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
+from accounts.zones import zone_of
 
 Template = str
 
 
-def render(template: Template, context: Mapping[str, Any]) -> tuple[str, str]:
-    """Return (subject, text) of a mail template such as `retention/mail/received.txt`."""
+def render(template: Template, context: Mapping[str, Any], reader: User | None = None) -> tuple[str, str]:
+    """Return (subject, text) of a mail template such as `retention/mail/received.txt`.
+
+    Times are shown in the zone the reader chose, or the portal's: never in that of whoever caused the mail.
+    """
     always = {
         "origin": settings.PORTAL_ORIGIN,
         "contact_email": settings.DEFAULT_FROM_EMAIL,
         "trial": settings.TRIAL,
     }
-    text = render_to_string(template, {**always, **context})
+    with timezone.override(zone_of(reader)):
+        text = render_to_string(template, {**always, **context})
     subject, _, body = text.lstrip().partition("\n")
     return subject.removeprefix("Subject:").strip(), body.strip() + "\n"
 
@@ -50,17 +55,20 @@ def mail(
     to: str | None = None,
     at: dt.datetime | None = None,
     store: bool = True,
+    reader: User | None = None,
 ) -> OutboxMessage | None:
     """Post one mail in the caller's transaction; return None when the event was told or nobody can be written to.
 
-    `to` defaults to the owner contact. `store=False` for what is not kept to be read again: a link that opens an
+    `to` defaults to the owner contact, `reader` (whose time zone it is in) to the first owner.
+    `store=False` for what is not kept to be read again: a link that opens an
     account, and every mail after the due date.
     """
     at = at or timezone.now()
     to = to or address_of(account.pk)
     if to is None:
         return None
-    subject, body = render(template, context)
+    reader = reader or User.objects.filter(account=account, is_owner=True, is_active=True).order_by("pk").first()
+    subject, body = render(template, context, reader)
     content = {"to": to, "subject": subject, "body": body}
     message = outbox.post("mail", event, content, subject=account.pk, at=at)
     if message is not None and store:

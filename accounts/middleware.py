@@ -1,4 +1,8 @@
-"""Opens the keyring for one request: keys in clear live as long as the request and never longer. Counts page visits."""
+"""What surrounds a request: the keyring, from where its session is used, the time zone of who reads the answer, the
+count of page visits.
+
+Keys in clear live as long as the request and never longer.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
-from accounts import visits
+from accounts import recording, visits
 from accounts.keys.keyring import keyring
 from accounts.keys.provider import KeyUnavailable
+from accounts.sessions import SessionStore
+from accounts.zones import zone_of
 
 
 class KeyringMiddleware:
@@ -37,4 +44,21 @@ class PageVisitMiddleware:
         response = self.get_response(request)
         if visits.is_counted(request, response):
             visits.note(request)
+        return response
+
+
+class PersonMiddleware:
+    """Shows times in the zone the signed-in person chose, and notes from where their session is used."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session = request.session
+        assert isinstance(session, SessionStore)  # noqa: S101 - SESSION_ENGINE
+        ip, browser = recording.origin(request)
+        session.came_from = {"ip": ip, "browser": browser}
+        with timezone.override(zone_of(request.user)):
+            response = self.get_response(request)
+        session.note_use(timezone.now())
         return response

@@ -12,6 +12,7 @@ import datetime as dt
 from uuid import UUID, uuid4
 
 from allauth.core.internal.httpkit import get_client_ip
+from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import DatabaseError, transaction
 from django.dispatch import receiver
@@ -103,6 +104,12 @@ def origin(request: HttpRequest) -> tuple[str | None, str | None]:
 def _signed_in(request: HttpRequest | None = None, user: object = None, **kwargs: object) -> None:
     if request is not None and isinstance(user, User):
         note_request(user, AccessEvent.Kind.SIGN_IN, request)
+
+
+@receiver(authentication_failed, dispatch_uid="recording: second factor refused")
+def _refused(request: HttpRequest | None = None, user: object = None, **kwargs: object) -> None:
+    if request is not None and isinstance(user, User):
+        post_refusal(user, request)
 
 
 @receiver(user_logged_out, dispatch_uid="recording: signed out")

@@ -2,12 +2,16 @@
 
 What a session holds is sealed with AES-256-GCM under a key of its own purpose, bound to the session's key:
 a value copied into another row does not open. A session that cannot be opened is an empty one, as with any
-altered cookie.
+altered cookie. From where it is used is sealed under the account's own key, for the list its user sees.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
 import os
 import re
 from typing import Any
@@ -19,17 +23,30 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
 
+from accounts.keys.keyring import KeyDestroyed
+from accounts.keys.provider import KeyUnavailable
 from accounts.models import Account, Session, User
+from accounts.safeguards import ledger
 from accounts.safeguards.finding import derived_key
 
 NONCE = 12
+# The list of sessions says when each was last used, to this precision: a write a page would be too many.
+SEEN_EVERY = dt.timedelta(minutes=5)
+ALL_OTHERS = "others"
 # What the store gives out. A cookie that holds anything else names no session, and never reaches the database.
 KEY = re.compile(r"[0-9a-z]{32}")
 
 
 class SessionStore(DatabaseStore):
     """Django's database store over `accounts.Session`; account and user follow who is signed in."""
+
+    # Address and browser of the request that uses the session; none outside a request.
+    came_from: dict[str, str | None] | None = None
+    # When the row last noted them.
+    seen_at: dt.datetime | None = None
+    _row: Session | None = None
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -63,6 +80,8 @@ class SessionStore(DatabaseStore):
         user = User.objects.filter(pk=user_id).only("account_id").first() if user_id else None
         row.user = user.pk if user else None
         row.account_id = user.account_id if user else None
+        if row.user is not None and self.came_from is not None:
+            row.origin, row.seen_at = self.came_from, timezone.now()
         return row
 
     def save(self, must_create: bool = False) -> None:
@@ -77,7 +96,9 @@ class SessionStore(DatabaseStore):
                 if must_create or self._gives_up_anonymous_row(row):
                     row.save(force_insert=True)
                 else:
-                    row.save(update_fields=["session_data", "expire_date", "user"])
+                    noted = ["origin", "seen_at"] if row.seen_at else []
+                    row.save(update_fields=["session_data", "expire_date", "user", *noted])
+                    self.seen_at = row.seen_at or self.seen_at
         except IntegrityError as error:
             if must_create and "pkey" in str(error):
                 raise CreateError from None
@@ -86,6 +107,24 @@ class SessionStore(DatabaseStore):
             if must_create:
                 raise
             raise UpdateError from None
+
+    def note_use(self, at: dt.datetime) -> None:
+        """Note from where the session is used, at most every few minutes; one that ended meanwhile stays ended."""
+        row = self._row
+        if self.came_from is None or row is None or row.user is None or row.pk != self.session_key:
+            return
+        if self.seen_at and at - self.seen_at < SEEN_EVERY:
+            return
+        row.origin, row.seen_at = self.came_from, at
+        # A page is not refused because this could not be noted.
+        with contextlib.suppress(DatabaseError, KeyDestroyed, KeyUnavailable), transaction.atomic():
+            row.save(update_fields=["origin", "seen_at"])
+            self.seen_at = at
+
+    def _get_session_from_db(self) -> Session | None:
+        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]
+        self._row, self.seen_at = row, row.seen_at if row else None
+        return row
 
     def _validate_session_key(self, key: str | None) -> bool:
         return key is not None and KEY.fullmatch(key) is not None
@@ -111,6 +150,28 @@ def end_sessions(*, user: UUID | None = None, account: Account | UUID | None = N
     if keep:
         rows = rows.exclude(pk=keep)
     ended, _per_model = rows.delete()
+    return ended
+
+
+def mark_of(session_key: str) -> str:
+    """Return what a page names a session by: whoever reads it cannot use the session."""
+    return hmac.new(derived_key("session marks"), session_key.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def end_chosen(user: User, chosen: str, *, keep: str | None) -> int:
+    """End the user's session with this mark, or with ALL_OTHERS all but the one with the key `keep`.
+
+    Returns how many ended: none for a mark that names no session of this user.
+    """
+    with transaction.atomic():
+        if chosen == ALL_OTHERS:
+            ended = end_sessions(user=user.pk, keep=keep)
+        else:
+            keys = Session.objects.filter(user=user.pk).values_list("pk", flat=True)
+            found = [key for key in keys if hmac.compare_digest(mark_of(key).encode(), chosen.encode())]
+            ended, _per_model = Session.objects.filter(pk__in=found, user=user.pk).delete()
+        if ended:
+            ledger.record(user.actor, "sessions.ended", user.account_id or user.pk, user=user.pk, sessions=ended)
     return ended
 
 

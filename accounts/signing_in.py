@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import credentials, recording
+from accounts import credentials, proofs, recording
 from accounts.models import SignInIdentifier, User
 from accounts.safeguards.finding import digest, normalised
 
@@ -118,6 +119,10 @@ class PortalAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
         """Return whether the password is the signed-in user's own; the view limits the attempts."""
         return isinstance(user, User) and user.check_password(password) and may_sign_in(user)
+
+    def is_reauthentication_required(self, *, app: str, **about: Any) -> bool:
+        """Return whether the library asks again before a sensitive page: by the portal's own measure."""
+        return not proofs.is_fresh(context.request)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send nothing: every mail of the portal is an outbox row, written by the act that tells."""

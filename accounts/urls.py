@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.pages import contacts, email, invoices, members, privacy, tickets
+from accounts.pages import contacts, email, invoices, members, privacy, security, settings, tickets
 from accounts.pages import help as help_pages
 
 app_name = "accounts"
@@ -34,6 +34,9 @@ urlpatterns = [
     path("members/<uuid:member>/remove/", members.member_remove, name="member_remove"),
     path("members/invitations/<uuid:invitation>/withdraw/", members.invitation_withdraw, name="invitation_withdraw"),
     path("join/<slug:token>/", members.join, name="join"),
+    path("settings/", settings.settings_page, name="settings"),
+    path("settings/sessions/", security.sessions, name="sessions"),
+    path("settings/sessions/end/", security.session_end, name="session_end"),
     path("help/", help_pages.help_page, name="help"),
     path("accessibility/", help_pages.accessibility, name="accessibility"),
 ]

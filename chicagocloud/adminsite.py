@@ -1,5 +1,8 @@
 """The admin site: for staff, signed in by the portal's own page; its front page is work, not models.
 
+Nobody enters without having used a second factor in this session. Staff who have none are led to set one up, staff
+who have one are asked for it; until then no page of the site opens. There is no switch for that.
+
 Nothing changes on GET but the ledger's entries of who looked. There is no bulk deletion anywhere, no page for
 Django's own log, and nothing personal in an address: a customer is found by a POST form that redirects to a
 random id.
@@ -23,7 +26,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import visits
+from accounts import factors, proofs, visits
 from accounts.admin_base import RecordAdmin, asking, staff
 from accounts.roles import may, roles_of
 from chicagocloud import page_use
@@ -66,6 +69,14 @@ class PortalAdminSite(admin.AdminSite):
         if admin_class is not None and issubclass(admin_class, RecordAdmin):
             super().register(model_or_iterable, admin_class, **options)
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether the request is of active staff who have used a second factor in this session."""
+        return self.is_staffs(request) and proofs.used_second_factor(request)
+
+    def is_staffs(self, request: HttpRequest) -> bool:
+        """Return whether the request is of active staff, whatever they have proved."""
+        return super().has_permission(request)
+
     def get_urls(self) -> list[Any]:
         kept = [url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT]
         own = [
@@ -75,15 +86,13 @@ class PortalAdminSite(admin.AdminSite):
         return [*own, *kept]
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
-        """Let active staff through; send strangers to sign in, refuse customers."""
+        """Let active staff with a second factor through; lead everybody else to what is missing."""
         inner = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if self.has_permission(request):
                 return inner(request, *args, **kwargs)
-            if request.user.is_authenticated:
-                raise PermissionDenied
-            return redirect_to_login(request.get_full_path(), reverse(settings.LOGIN_URL))
+            return self.lead(request, request.get_full_path())
 
         return csp_replace(POLICY)(update_wrapper(guarded, view))
 
@@ -91,12 +100,19 @@ class PortalAdminSite(admin.AdminSite):
         """Send to the portal's sign-in page: there is one way to sign in."""
         if self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
-        if request.user.is_authenticated:
-            raise PermissionDenied
         wanted = request.GET.get("next", "")
         if not url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
             wanted = reverse("admin:index", current_app=self.name)
-        return redirect_to_login(wanted, reverse(settings.LOGIN_URL))
+        return self.lead(request, wanted)
+
+    def lead(self, request: HttpRequest, wanted: str) -> HttpResponse:
+        """Send strangers to sign in, staff to set up or to use a second factor, and refuse customers."""
+        if not request.user.is_authenticated:
+            return redirect_to_login(wanted, reverse(settings.LOGIN_URL))
+        if not self.is_staffs(request):
+            raise PermissionDenied
+        step = "mfa_reauthenticate" if factors.is_enrolled(staff(request)) else "mfa_index"
+        return redirect_to_login(wanted, reverse(step))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         roles = sorted(role.label for role in roles_of(request.user))

@@ -1,4 +1,4 @@
-"""What every template may use without asking: whether this is a trial, the zone, the way back to one's deletion."""
+"""What every template may use without asking: whether this is a trial, zone, look, the way back to one's deletion."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import Account, State, User
+from accounts.models.people import Theme
 from retention import schedule
 from retention.models import DeletionRequest
 
@@ -17,7 +18,7 @@ USUAL_GRACE = USUAL_DAYS * 24 * 3600
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the trial flag, its grace when shortened, the usual one, the zone, a closed account's status page."""
+    """Return the trial flag, its grace when shortened, the usual one, zone, look, a closed account's status page."""
     user = getattr(request, "user", None)
     account = user.account if isinstance(user, User) else None
     return {
@@ -25,6 +26,8 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "trial_minutes": -(-settings.GRACE_SECONDS // 60) if settings.GRACE_SECONDS < USUAL_GRACE else 0,
         "usual_days": USUAL_DAYS,
         "zone": settings.TIME_ZONE,
+        # For <html data-theme>: empty where the device decides.
+        "theme": user.theme if isinstance(user, User) and user.theme != Theme.AUTO else "",
         "closing_url": _status_url(account) if account and account.state == State.CLOSED else "",
     }
 

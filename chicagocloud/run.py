@@ -41,6 +41,8 @@ TRIAL_GRACE = "120"
 REAL_SERVERS = ("DATABASE_URL", "KEYS_DATABASE_URL", "REDIS_URL")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_ANSWER_SECONDS = 60
+# How a person calls manage.py beside the run.
+COMMAND = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'manage.py'))}"
 
 
 class Interrupted(BaseException):
@@ -343,6 +345,10 @@ def welcome(sign_ins: str, embedded: bool) -> str:
         ]
     if sign_ins:
         lines += ["", *(f"  {line}" for line in sign_ins.splitlines())]
+        lines += [
+            "",
+            f"  A code for staff: (. {shlex.quote(str(state() / 'environment'))}; {COMMAND} staff_code support)",
+        ]
     return "\n".join([*lines, "", ""])
 
 

@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.PersonMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -226,6 +227,7 @@ ACCOUNT_RATE_LIMITS = {
     "type_code": "30/5m/ip,10/10m/key",
     "invite_member": "20/h/user",
     "join_account": "30/5m/ip,10/10m/key",
+    "change_settings": "30/10m/user",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -233,6 +235,17 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 # The sign-in library knows no e-mail address here: every one that is stored was confirmed by its own act.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "ChicagoCloud"
+MFA_ADAPTER = "accounts.factors_adapter.FactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.factors_forms.CodeForm",
+    "authenticate_webauthn": "accounts.factors_forms.PasskeyStepForm",
+    "reauthenticate": "accounts.factors_forms.ConfirmCodeForm",
+    "reauthenticate_webauthn": "accounts.factors_forms.ConfirmPasskeyForm",
+    "login_webauthn": "accounts.factors_forms.PasskeySignInForm",
+    "activate_totp": "accounts.factors_forms.AppForm",
+    "add_webauthn": "accounts.factors_forms.PasskeyForm",
+    "edit_webauthn": "accounts.factors_forms.PasskeyNameForm",
+}
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 # A reset link in a mailbox is a key to the account: an hour is enough to use it.
 PASSWORD_RESET_TIMEOUT = 3600

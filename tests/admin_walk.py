@@ -23,6 +23,7 @@ from accounts.roles import Role
 from retention import closing, disputing, keeping, placing, releasing, switching
 from retention.models import DeletionRequest, Hold
 from tests.cast import DAY, bind, furnish, make_customer, make_staff, owe
+from tests.visiting import entered
 
 ROLES = [role.value for role in Role]
 # Records of one kind that a walk asks for: enough for each state the world has.
@@ -56,7 +57,7 @@ class World:
     def client(self, role: str) -> Client:
         """Return a browser in which the member of staff of this role is signed in."""
         client = Client()
-        client.force_login(self.staff[role])
+        entered(client, self.staff[role])
         return client
 
 

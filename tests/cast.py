@@ -15,6 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.account.internal.flows.login import record_authentication
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import paying, recording, supporting
@@ -266,8 +269,21 @@ def open_session(user: User) -> SessionStore:
     session["_auth_user_id"] = str(user.pk)
     session["_auth_user_backend"] = "accounts.signing_in.IdentifierBackend"
     session["_auth_user_hash"] = user.get_session_auth_hash()
+    prove(session, user)
     session.create()
     return session
+
+
+def prove(session: SessionBase, user: User) -> None:
+    """Note in a session what a sign-in leaves there: the password, and of staff the second factor too.
+
+    `test_admin_second_factor.py` compares it with a sign-in that was typed.
+    """
+    request: Any = HttpRequest()
+    request.session = session
+    record_authentication(request, user, "password")
+    if user.is_staff:
+        record_authentication(request, user, "mfa", id=1, type="totp")
 
 
 def add_billing_contact(user: User, at: dt.datetime | None = None) -> Contact:

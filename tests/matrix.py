@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.core.cache import cache
 from django.test import Client
@@ -27,6 +28,8 @@ from retention import cancelling, closing
 from retention.models import DeletionRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
 from tests.cast import DAY, furnish, make_customer, owe
+from tests.passkeys import give_passkey
+from tests.visiting import entered
 
 FILE = Path(__file__).with_name("access_matrix.csv")
 # own: of an open account, its own records. other: of another open account, the same records. closed: of a closed
@@ -56,18 +59,19 @@ def make_town() -> Town:
     own, other, closed, ended = (furnish(make_customer(name)) for name in ("own", "other", "closed", "ended"))
     for user in (own, closed, ended):
         owe(user)
+        give_passkey(user)
     staff = {role: world.staff[role] for role in ["none", *ROLES]}
     people = {"own": own, "other": other, "closed": closed, "ended": ended, **staff}
     clients = {"anonymous": Client(), **{name: Client() for name in people}}
     for name, user in people.items():
-        clients[name].force_login(user)
+        entered(clients[name], user)
     _close(own, 0 * DAY, clients["own"])
     _close(closed, DAY, clients["closed"])
     # Just past its due date: health minds what waits for long.
     _close(ended, 30 * DAY + SECOND, clients["ended"])
     asked = DeletionRequest.objects.get(account_id=own.account_id)
     cancelling.cancel(asked.pk, by=own)
-    clients["own"].force_login(User.objects.get(pk=own.pk))
+    entered(clients["own"], User.objects.get(pk=own.pk))
     subjects = {"closed": closed, "ended": ended}
     return Town(clients, {name: subjects.get(name, own) for name in clients}, world)
 
@@ -105,7 +109,7 @@ def answer(town: Town, person: str, name: str, pattern: URLPattern) -> str:
     cache.clear()
     if person == "ended":
         # A session that is past the due date ends with its first request.
-        town.clients[person].force_login(town.subjects[person])
+        entered(town.clients[person], town.subjects[person])
     given = {key: _value(town, person, name, key) for key in pattern.pattern.converters}
     if "uidb36" in pattern.pattern.regex.groupindex:
         given = {"uidb36": "1", "key": "1-1"}
@@ -124,6 +128,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
     if key == "object_id":
         room: Any = next(r for r in admin.site._registry.values() if name.startswith(f"admin:{_stem(r)}_"))
         return a_record(room, town.world).pk
+    if key == "pk":
+        return Authenticator.objects.filter(user=subject, type="webauthn").values_list("pk", flat=True)[0]
     if key == "number":
         return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list("number", flat=True)[0]
     if key in PEOPLES:

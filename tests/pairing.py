@@ -138,11 +138,13 @@ def relay() -> None:
 NOT_FOR_CUSTOMERS = ("admin:", "api:", "health")
 # Pages whose address is a secret of a mail, walked by their own tests.
 BY_MAIL = {"account_reset_password_from_key"}
+# Pages that show a new secret or question at each visit, walked by their own tests.
+NEW_EACH_TIME = {"mfa_activate_totp", "mfa_add_webauthn", "mfa_login_webauthn"}
 
 
 def customer_pages() -> set[str]:
     """Return the name of every page a customer can ask for, from the address table itself."""
-    return {name for name in names(get_resolver()) if not name.startswith(NOT_FOR_CUSTOMERS)} - BY_MAIL
+    return {name for name in names(get_resolver()) if not name.startswith(NOT_FOR_CUSTOMERS)} - BY_MAIL - NEW_EACH_TIME
 
 
 def names(resolver: URLResolver, spaces: tuple[str, ...] = ()) -> Iterator[str]:
@@ -180,6 +182,8 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:ticket": [ticket.reference if ticket else "TIC-2222-2222"],
         "accounts:ticket_settle": [ticket.reference if ticket else "TIC-2222-2222"],
         "retention:delete_status": [side.request.reference if side.request else "DEL-2222-2222"],
+        "mfa_remove_webauthn": [1],
+        "mfa_edit_webauthn": [1],
         "retention:delete_cancel": [side.request.reference if side.request else "DEL-2222-2222"],
     }
     return {name: reverse(name, args=given.get(name, [])) for name in customer_pages()}

@@ -28,6 +28,7 @@ from retention import cancelling, closing, placing, sight
 from retention.models import DeletionRequest, Erasure, Hold
 from tests.admin_walk import ROLES, UUID_LIKE, World, a_record, find_url, make_world, rooms, seal
 from tests.cast import make_customer
+from tests.visiting import entered
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +64,7 @@ def test_the_admin_has_no_sign_in_page_of_its_own(client: Client) -> None:
 
 
 def test_customers_are_refused(client: Client, alice: User) -> None:
-    client.force_login(alice)
+    entered(client, alice)
 
     assert client.get("/admin/").status_code == 403
     assert client.get("/admin/login/").status_code == 403

@@ -33,6 +33,7 @@ from retention.closing import close
 from retention.models import Dispute, Hold
 from tests.cast import make_staff
 from tests.servers import Portal
+from tests.visiting import entered
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -121,7 +122,7 @@ def test_nothing_of_an_erased_account_can_be_disputed(bob: User, post: Callable[
     assert f"Account {bob.account.number}" in answer.json()["detail"] and "was deleted on" in answer.json()["detail"]
     assert not Dispute.objects.exists() and not IdempotencyRecord.objects.exists()
     clerk = Client()
-    clerk.force_login(make_staff("bill", "billing"))
+    entered(clerk, make_staff("bill", "billing"))
     form = {"processor": "stripe", "reference": REFERENCE, "amount": "12.90", "currency": "USD", "reason": "general"}
     page = clerk.post(reverse("admin:accounts_account_open-dispute", args=[bob.account_id]), form)
     assert page.status_code == 409 and "was deleted on" in page.content.decode()
@@ -183,7 +184,7 @@ def test_a_401_names_the_way_in(alice: User, post: Callable[..., Any]):
 
 def test_a_signed_in_person_has_no_key_to_the_api(alice: User):
     visitor = Client()
-    visitor.force_login(alice)
+    entered(visitor, alice)
     answer = visitor.post(OPEN, dispute(alice.account), content_type="application/json")
     assert answer.status_code == 401
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 from allauth.account.forms import default_token_generator
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib import admin
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -22,6 +23,7 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
 from accounts import inviting, supporting
+from accounts.keys.keyring import keyring
 from accounts.models import Account, Address, Contact, Invoice, Ticket, User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import cancelling, closing, disputing, placing, purge, telling
@@ -29,6 +31,7 @@ from retention.models import DeletionRequest, Dispute, Hold
 from tests.admin_walk import make_world, seal
 from tests.browsing import Visitor
 from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, owe
+from tests.passkeys import give_passkey
 from tests.servers import Portal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
@@ -142,6 +145,36 @@ def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round
     customer.look("somebody else's", "/admin/", status=403)
 
     assert customer.wrong == []
+
+
+def test_pages_of_sign_in_and_security(look_round: Callable[..., Round], alice: User, bob: User, sam: User) -> None:
+    _soft, row = give_passkey(bob, "Blue key")
+    with keyring():
+        TOTP.activate(bob, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    security = "/settings/security"
+    plain, equipped, staff = look_round(alice), look_round(bob), look_round(sam)
+    staff.is_staff = False
+
+    plain.look("settings", "/settings/").press("Save your settings").look("settings, saved")
+    plain.look("security", f"{security}/").look("passkeys, none", f"{security}/passkeys/")
+    plain.look("app", f"{security}/app/").press("Set up the app").look("app, empty")
+    plain.look("passkey, new", f"{security}/passkeys/add/").look("sessions", "/settings/sessions/")
+    equipped.look("security, set up", f"{security}/").look("passkeys", f"{security}/passkeys/")
+    equipped.look("passkey, name", f"{security}/passkeys/{row.pk}/edit/")
+    equipped.visitor.page.get_by_label("Name of the passkey").fill("")
+    equipped.press("Save the name").look("passkey, no name")
+    equipped.look("passkey, remove", f"{security}/passkeys/{row.pk}/remove/")
+    equipped.look("app, remove", f"{security}/app/remove/").look("codes", f"{security}/codes/")
+    equipped.look("new codes", f"{security}/codes/new/").look("confirm", "/sign-in/confirm/")
+    equipped.look("confirm by code", "/sign-in/confirm/code/").press("Confirm and go on").look("code, empty")
+    equipped.look("confirm by passkey", "/sign-in/confirm/passkey/")
+    staff.look("security of staff", f"{security}/").look("settings of staff", "/settings/")
+    second = look_round()
+    second.visitor.go("/sign-in/").page.get_by_label("E-mail, user name or account number").fill("bob")
+    second.visitor.page.get_by_label("Password").fill(PASSWORD)
+    second.press("Sign in").look("second step").press("Sign in").look("second step, empty")
+
+    assert plain.wrong + equipped.wrong + staff.wrong + second.wrong == []
 
 
 def test_pages_of_a_customer_whose_deletion_has_to_wait(

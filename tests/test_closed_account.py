@@ -18,6 +18,7 @@ from retention.middleware import OPEN_WHEN_CLOSED, ClosedAccountMiddleware
 from retention.models import DeletionRequest
 from retention.placing import place
 from tests.cast import PASSWORD, owe
+from tests.visiting import entered
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -95,13 +96,13 @@ def test_without_the_middleware_the_pages_would_open(closed: Closed, alice: User
     """Negative control: it is the middleware that answers 409."""
     monkeypatch.setattr(ClosedAccountMiddleware, "process_view", lambda *args: None)
     visitor = Client()
-    visitor.force_login(alice)
+    entered(visitor, alice)
     assert visitor.get(reverse("account_change_password")).status_code == 200
 
 
 def test_an_active_account_is_not_kept_from_anything(bob: User):
     visitor = Client()
-    visitor.force_login(bob)
+    entered(visitor, bob)
     for name in ("overview", "retention:delete_start", "account_change_password"):
         assert visitor.get(reverse(name)).status_code == 200
 
@@ -143,7 +144,7 @@ def test_a_post_after_the_due_date_changes_nothing(closed: Closed, alice: User):
     path = reverse("retention:delete_cancel", args=[closed.request.reference])
     visitor = Client()
     with time_machine.travel(closed.request.due_at - dt.timedelta(days=1), tick=False):
-        visitor.force_login(alice)
+        entered(visitor, alice)
     with time_machine.travel(closed.request.due_at, tick=False):
         assert visitor.post(path, {"password": PASSWORD}).status_code == 302
     assert DeletionRequest.objects.get().cancelled_at is None

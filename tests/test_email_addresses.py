@@ -7,9 +7,15 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.test import Client
+from django.urls import reverse
 
+from accounts import credentials
+from accounts.safeguards import outbox
 from accounts.safeguards.finding import clean_email, digest, normalised
-from accounts.signing_in import kind_of
+from accounts.safeguards.models import OutboxMessage
+from accounts.signing_in import find, kind_of
+from tests.cast import PASSWORD, make_customer
 
 TAKEN = [
     ("mike@example.com", "mike@example.com"),
@@ -106,3 +112,65 @@ def test_normalising_folds_case_and_width():
 )
 def test_what_was_typed_is_of_one_kind(typed: str, kind: str):
     assert kind_of(typed) == kind
+
+
+# Nobody takes over an account by an address that only looks like its own.
+
+LOOK_ALIKES = {
+    "dotless i": "mıke@mike.example",
+    "dotted capital I": "mİke@mike.example",
+    "Kelvin sign": "mi\u212ae@mike.example",
+    "Cyrillic e": "mikе@mike.example",
+    "full-width": "ＭＩＫＥ@mike.example",
+    "zero-width": "mi\u200bke@mike.example",
+    "Cyrillic in the domain": "mike@mikе.example",
+    "dotless i in the domain": "mike@mıke.example",
+    "full-width domain": "mike@ｍｉｋｅ.example",
+    "ideographic full stop": "mike@mike。example",
+}
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("typed", LOOK_ALIKES.values(), ids=LOOK_ALIKES.keys())
+def test_a_look_alike_gets_no_link_and_the_owner_neither(typed: str):
+    make_customer("mike")
+
+    Client().post(reverse("account_reset_password"), {"email": typed})
+    outbox.relay()
+
+    assert not OutboxMessage.objects.filter(kind="mail").exclude(event__startswith="welcome").exists()
+
+
+@pytest.mark.usefixtures("committed")
+def test_the_address_itself_gets_the_link_at_the_stored_spelling():
+    """Negative control of the test above: the same steps mail when the address is the owner's."""
+    make_customer("mike")
+
+    Client().post(reverse("account_reset_password"), {"email": "MIKE@Mike.Example"})
+    reset = OutboxMessage.objects.get(kind="reset")
+    credentials.answer_wish(reset)
+
+    assert OutboxMessage.objects.get(kind="mail", event__endswith=":reset").content["to"] == "mike@mike.example"
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("way", ["dotless i", "Cyrillic e", "zero-width", "Cyrillic in the domain"])
+def test_a_look_alike_signs_nobody_in_though_the_password_is_right(way: str):
+    make_customer("mike")
+    visitor = Client()
+
+    answer = visitor.post(reverse("account_login"), {"login": LOOK_ALIKES[way], "password": PASSWORD})
+
+    assert answer.status_code == 200
+    assert "_auth_user_id" not in visitor.session
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_customer_with_a_look_alike_domain_has_an_account_of_their_own():
+    mike, other = make_customer("mike"), make_customer("other", email="mike@mikе.example", username="mike2")
+
+    Client().post(reverse("account_reset_password"), {"email": "mike@xn--mik-qdd.example"})
+
+    named = {message.content["user"] for message in OutboxMessage.objects.filter(kind="reset")}
+    assert str(mike.pk) not in named
+    assert find("mike@mike.example") == mike and find("mike@mikе.example") == other

@@ -17,6 +17,7 @@ from chicagocloud import health
 from retention import closing, placing, purge
 from retention.models import Hold, PurgeSwitch
 from tests.cast import owe
+from tests.visiting import entered
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -172,7 +173,7 @@ def test_a_database_that_is_down_is_not_well_and_a_session_does_not_matter(crash
     Heartbeat.beat("worker")
     Heartbeat.beat("purge")
     visitor = Client()
-    visitor.force_login(alice, backend="accounts.signing_in.IdentifierBackend")
+    entered(visitor, alice)
     assert visitor.get("/health/").status_code == 200
 
     getattr(crash_servers.servers, server).stop_immediately()

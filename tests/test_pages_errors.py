@@ -13,7 +13,7 @@ from accounts import supporting
 from accounts.errors import NotActionable
 from chicagocloud import views
 from retention import plans
-from tests.visiting import close_in, signed_in, words
+from tests.visiting import close_in, entered, signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -72,7 +72,7 @@ def test_an_unknown_address_says_that_nothing_was_changed(calm):
 
 def test_a_form_without_its_token_is_refused_and_does_nothing(alice):
     visitor = Client(enforce_csrf_checks=True)
-    visitor.force_login(alice, backend="accounts.signing_in.IdentifierBackend")
+    entered(visitor, alice)
 
     answer = close_in(visitor)
 

@@ -249,8 +249,24 @@ SAMPLE = {
     "join_url": "https://portal.example.com/join/abc/",
     "role": "Technical",
     "reset_url": "https://portal.example.com/accounts/password/reset/key/1-a/",
+    "sessions_path": "/settings/sessions/",
+    "settings_path": "/settings/",
+    "device": "Firefox on Windows",
+    "change": "app_added",
+    "changed": ["time_zone", "theme"],
 }
-for moment in ("requested", "due", "finished", "cancelled", "asked", "ends", "changed", "answered", "begins"):
+for moment in (
+    "requested",
+    "due",
+    "finished",
+    "cancelled",
+    "asked",
+    "ends",
+    "changed",
+    "answered",
+    "begins",
+    "signed_in",
+):
     SAMPLE[f"{moment}_at"] = NOON
 SAMPLE["answer_by"] = NOON
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from uuid import uuid4
 
 from django.db import connections
@@ -16,7 +17,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from retention.models import DeletionRequest
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, prove
 
 RANDOM = (
     (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
@@ -26,9 +27,17 @@ RANDOM = (
 
 
 def signed_in(user: User) -> Client:
-    """Return a browser in which the user is signed in."""
-    visitor = Client()
+    """Return a browser in which the user is signed in; staff with a second factor."""
+    return entered(Client(), user)
+
+
+def entered(visitor: Any, user: User) -> Any:
+    """Sign the user in as a real sign-in does, in this browser: by password, and staff by a second factor too."""
     visitor.force_login(user, backend="accounts.signing_in.IdentifierBackend")
+    session = visitor.session
+    prove(session, user)
+    session.came_from = {"ip": "127.0.0.1", "browser": ""}
+    session.save()
     return visitor
 
 

@@ -18,12 +18,12 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402
-from django.test import Client  # noqa: E402
 
 from accounts.models import Account, User  # noqa: E402
 from retention.models import Hold  # noqa: E402
 from retention.placing import place  # noqa: E402
 from retention.refusals import AlreadyErased, NotPlaced  # noqa: E402
+from tests.visiting import signed_in  # noqa: E402
 
 PAUSE = 0.02
 
@@ -46,8 +46,7 @@ def page_probe() -> Callable[[], None]:
     user = User.objects.filter(account__state="active").first()
     assert user is not None
     settings.ALLOWED_HOSTS = ["*"]
-    client = Client()
-    client.force_login(user)
+    client = signed_in(user)
 
     def open_one() -> None:
         assert client.get("/").status_code == 200

@@ -1,4 +1,8 @@
-"""manage.py load_demo: fills a trial with demo customers and staff, and prints their sign-ins."""
+"""manage.py load_demo: fills a trial with demo customers and staff, and prints their sign-ins.
+
+Staff get a second factor too, without which no staff page opens: the secret of their authenticator app is printed, and
+`manage.py staff_code NAME` prints the code it shows now.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts import factors
 from accounts.errors import NotActionable
+from accounts.roles import Role
+from accounts.signing_in import find
 from chicagocloud import demo
 
 
@@ -32,6 +39,20 @@ class Command(BaseCommand):
         long = max(len(entry.sign_in) for entry in entries)
         for entry in (head, *entries):
             self.stdout.write(f"{entry.who:<{wide}} | {entry.sign_in:<{long}} | {entry.password}")
+        self._print_second_factors(may_make=not options["kept"])
         folder = getattr(settings, "EMAIL_FILE_PATH", "")
         if folder:
             self.stdout.write(f"\nMails are written to {folder}")
+
+    def _print_second_factors(self, may_make: bool) -> None:
+        """Print the app secret of each member of the demo staff; one who has none gets it, but for `--kept`."""
+        self.stdout.write("\nStaff also need a code. Secrets for an authenticator app (or: manage.py staff_code NAME):")
+        for role in Role:
+            name = demo._staff_name(role)
+            user = find(name)
+            if user is None:
+                continue
+            if may_make and not factors.is_enrolled(user):
+                factors.reset(user.pk)
+            if factors.is_enrolled(user, factors.Type.TOTP):
+                self.stdout.write(f"  {name}: {factors.secret_of_trial(user)}")
