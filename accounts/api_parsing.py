@@ -91,13 +91,24 @@ class RefusesUnknownFields(serializers.Serializer[Any]):
 
     def is_valid(self, *, raise_exception: bool = False) -> bool:
         """Validate; raise UnknownFields, whatever the caller asked for, naming those that are not known."""
-        data = self.initial_data
-        if isinstance(data, Mapping):
-            known = {name for name, field in self.fields.items() if not field.read_only}
-            unknown = sorted({_name(name) for name in data if name not in known})
-            if unknown:
-                raise UnknownFields({name: ["This field is not known."] for name in unknown})
+        unknown = sorted(unknown_fields(self, self.initial_data))
+        if unknown:
+            raise UnknownFields({name: ["This field is not known."] for name in unknown})
         return super().is_valid(raise_exception=raise_exception)
+
+
+def unknown_fields(form: serializers.BaseSerializer[Any], data: Any) -> set[str]:
+    """Return the names in `data` that `form` does not read, in the objects and lists inside it too."""
+    if isinstance(form, serializers.ListSerializer):
+        items = data if isinstance(data, list) else []
+        child: Any = form.child
+        return {name for item in items for name in unknown_fields(child, item)}
+    if not isinstance(form, serializers.Serializer) or not isinstance(data, Mapping):
+        return set()
+    known = {name: field for name, field in form.fields.items() if not field.read_only}
+    inner = {name: field for name, field in known.items() if isinstance(field, serializers.BaseSerializer)}
+    deeper = {each for name, field in inner.items() for each in unknown_fields(field, data.get(name))}
+    return {_name(name) for name in data if name not in known} | deeper
 
 
 class Choice(serializers.ChoiceField):

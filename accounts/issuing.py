@@ -22,7 +22,13 @@ from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
 
 # What a token may open; each is asked for by the API view it names.
-SCOPES = {"disputes:write": "report payment disputes"}
+SCOPES = {
+    "disputes:write": "report payment disputes",
+    "orders:write": "place orders",
+    "orders:read": "read how orders stand",
+    "invoices:write": "issue invoices",
+    "invoices:read": "read how invoices stand",
+}
 LONGEST_DAYS = 366
 
 

@@ -21,7 +21,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts import roles
+from accounts import invoicing, mailing, roles
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
@@ -196,6 +196,23 @@ def _book(invoice: Invoice, by: User, charge: Charge | None, at: dt.datetime, pa
         cents=cents,
         at=at,
     )
+    if payment is not None:
+        _tell(invoice, payment, at)
+
+
+def _tell(invoice: Invoice, payment: Payment, at: dt.datetime) -> None:
+    """Tell the customer of a payment while there is somebody to read it: until sign-in ends."""
+    if invoice.account.may_sign_in(at):
+        cents = payment.amount_cents
+        context = {"reference": invoice.number, "cents": cents, "currency": invoice.currency, "paid_at": at}
+        mailing.mail(
+            invoice.account,
+            f"payment:{payment.pk}:received",
+            "accounts/mail/invoice_paid.txt",
+            context,
+            to=invoicing.mail_address(invoice.account_id),
+            at=at,
+        )
 
 
 def _end(invoice: Invoice, state: Invoice.State, at: dt.datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.pages import contacts, email, invoices, members, privacy, security, settings, tickets
+from accounts.pages import contacts, email, invoices, members, orders, privacy, security, settings, tickets
 from accounts.pages import help as help_pages
 
 app_name = "accounts"
@@ -12,6 +12,9 @@ urlpatterns = [
     path("invoices/", invoices.invoices, name="invoices"),
     path("invoices/<slug:number>/", invoices.invoice, name="invoice"),
     path("invoices/<slug:number>/pay/", invoices.invoice_pay, name="invoice_pay"),
+    path("invoices/<slug:number>/pdf/", invoices.invoice_pdf, name="invoice_pdf"),
+    path("orders/", orders.orders, name="orders"),
+    path("orders/<slug:reference>/", orders.order, name="order"),
     path("tickets/", tickets.tickets, name="tickets"),
     path("tickets/<slug:reference>/", tickets.ticket, name="ticket"),
     path("tickets/<slug:reference>/settle/", tickets.ticket_settle, name="ticket_settle"),

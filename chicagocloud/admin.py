@@ -14,6 +14,7 @@ from django.utils.html import format_html
 
 from accounts import changing_email, inviting, members
 from accounts.admin import amount
+from accounts.admin.money import IssueInvoice
 from accounts.admin_base import ERASED, Act, Eyes, RecordAdmin, Section, staff
 from accounts.datamap import Category
 from accounts.models import (
@@ -22,6 +23,7 @@ from accounts.models import (
     BillingProfile,
     Contact,
     Invoice,
+    Order,
     Person,
     Service,
     SignInIdentifier,
@@ -63,7 +65,7 @@ class ShowKeptVersions(Act):
 class AccountAdmin(RecordAdmin):
     """The customer card: one page, no tab hunting; each part only for the roles that may have it."""
 
-    acts = (PlaceHold, OpenDispute, ShowKeptVersions)
+    acts = (PlaceHold, OpenDispute, IssueInvoice, ShowKeptVersions)
     subject_field = "pk"
     list_display = ("number", "state", "created_at", "closed_at", "due_at", "erased_at")
     list_filter = ("state",)
@@ -75,6 +77,7 @@ class AccountAdmin(RecordAdmin):
         for act, part in (
             ("accounts.view_service", self._services),
             ("accounts.view_invoice", self._invoices),
+            ("accounts.view_order", self._orders),
             ("retention.view_dispute", self._disputes),
             ("retention.view_hold", self._holds),
             ("retention.view_deletionrequest", self._deletions),
@@ -195,6 +198,18 @@ class AccountAdmin(RecordAdmin):
             for invoice in Invoice.objects.unpaid().filter(account=account).order_by("due_at", "pk")
         ]
         return Section("Unpaid invoices", head=("Number", "Total", "Due"), rows=rows)
+
+    def _orders(self, eyes: Eyes, account: Account) -> Section:
+        rows = [
+            (
+                self._link(order, order.reference),
+                order.get_state_display(),
+                amount(order.total_cents, order.currency),
+                moment(order.placed_at),
+            )
+            for order in Order.objects.filter(account=account).order_by("-placed_at", "-pk")[:RECENT]
+        ]
+        return Section(f"Orders, the last {RECENT}", head=("Reference", "State", "Total", "Placed"), rows=rows)
 
     def _disputes(self, eyes: Eyes, account: Account) -> Section:
         rows = [

@@ -7,6 +7,8 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts import api_schema  # noqa: F401 - registers the token's scheme
+from accounts.api_invoices import Invoices
+from accounts.api_orders import PlaceOrder, ReadOrder
 from retention.api import CloseDispute, OpenDispute
 
 app_name = "api"
@@ -18,6 +20,9 @@ docs = csp_update({"img-src": ["data:"]})(
 urlpatterns = [
     path("v1/disputes/", OpenDispute.as_view(), name="open_dispute"),
     path("v1/disputes/close/", CloseDispute.as_view(), name="close_dispute"),
+    path("v1/orders/", PlaceOrder.as_view(), name="place_order"),
+    path("v1/orders/<slug:reference>/", ReadOrder.as_view(), name="read_order"),
+    path("v1/invoices/", Invoices.as_view(), name="invoices"),
     path("schema/", SpectacularAPIView.as_view(authentication_classes=[]), name="schema"),
     path("docs/", docs, name="docs"),
 ]

@@ -58,6 +58,8 @@ CSRF_TRUSTED_ORIGINS = [PORTAL_ORIGIN]
 GRACE_SECONDS = env.int("GRACE_SECONDS", default=30 * 24 * 3600)
 # Overrides of numbers in retention.schedule by their name, with the operator's reason: {"name": [number, "reason"]}.
 SCHEDULE_OVERRIDES: dict[str, Any] = env.json("SCHEDULE_OVERRIDES", default={})
+# Overrides of numbers in accounts.fraud by their name, with the operator's reason, likewise.
+FRAUD_OVERRIDES: dict[str, Any] = env.json("FRAUD_OVERRIDES", default={})
 PAYMENT_PROVIDER = env.str(
     "PAYMENT_PROVIDER", default="accounts.paying.TrialProvider" if TRIAL else "accounts.paying.NoProvider"
 )

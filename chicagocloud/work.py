@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.admin_base import Eyes
-from accounts.models import Ticket, User
+from accounts.models import Order, State, Ticket, User
 from accounts.roles import may
 from accounts.templatetags.portal_tags import moment
 from retention import sight
@@ -61,6 +61,9 @@ def piles(user: User) -> Iterator[Pile]:
         disputes = Dispute.objects.filter(state=Dispute.State.OPEN, evidence_due_at__lt=now + SOON)
         rows = disputes.select_related("account")
         yield Pile("Evidence due within 3 days", "No evidence is due.", rows, "evidence_due_at", _dispute)
+    if may(user, "accounts.decide_order"):
+        orders = Order.objects.in_review().filter(account__state=State.ACTIVE)
+        yield Pile("Orders in review", "No order waits for a review.", orders, "placed_at")
     if may(user, "accounts.reply_ticket"):
         tickets = Ticket.objects.waiting_for_staff(now)
         yield Pile("Tickets that wait for us", "No ticket waits for us.", tickets, "created_at", _reference)

@@ -34,6 +34,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "accounts:invoice_pay",
         # The page that stops a change of an address by the code of a mail: whoever is signed in.
         "accounts:email_stop",
+        "accounts:invoice_pdf",
         "accounts:help",
         "accounts:accessibility",
         "accounts:gpc",

@@ -239,6 +239,28 @@ def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
     ExportPart.objects.create(**own, export=export, number=0, content=content, created_at=at)
 
 
+def order_in_review(user: User, at: dt.datetime | None = None) -> Order:
+    """Give the account an order that waits for somebody to accept or decline it."""
+    at = at or timezone.now()
+    own: dict[str, Any] = {"account_id": user.account_id}
+    order = Order.objects.create(
+        **own,
+        state=Order.State.REVIEW,
+        total_cents=99_000,
+        score=55,
+        reasons={"no_browser": 35, "new_account": 20},
+        shop_reference=f"shop of {name_of(user)}",
+        placed_at=at,
+    )
+    OrderLine.objects.create(
+        **own, order=order, plan="web-9", text=f"Much for {name_of(user)}", unit_cents=99_000, placed_at=at
+    )
+    OrderSignals.objects.create(
+        **own, order=order, ip="203.0.113.78", user_agent="curl/8.1", browser="curl", noted_at=at
+    )
+    return order
+
+
 def give_address(service: Service, address: str | None = None, at: dt.datetime | None = None) -> IpAssignment:
     """Assign an address to a service: one of its own documentation range (RFC 3849) when none is named."""
     return IpAssignment.objects.create(

@@ -22,7 +22,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Ticket, User
+from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Order, Ticket, User
 from accounts.safeguards.models import Heartbeat
 from retention import cancelling, closing
 from retention.models import DeletionRequest
@@ -134,6 +134,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list("number", flat=True)[0]
     if key in PEOPLES:
         return PEOPLES[key](subject)
+    if name in {"accounts:order", "api:read_order"}:
+        return Order.objects.filter(account_id=subject.account_id).earliest("placed_at", "pk").reference
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference

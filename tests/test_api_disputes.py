@@ -384,9 +384,8 @@ def test_answers_are_forgotten_after_a_week(alice: User, post: Callable[..., Any
 
 def test_the_schema_describes_both_doors_and_the_token():
     schema = Client().get("/api/schema/?format=json").json()
-    assert set(schema["paths"]) == {OPEN, CLOSE}
-    for path in schema["paths"].values():
-        post = path["post"]
+    for path in (OPEN, CLOSE):
+        post = schema["paths"][path]["post"]
         assert post["security"] == [{"token": []}]
         assert [p["name"] for p in post["parameters"]] == ["Idempotency-Key"]
         assert {"400", "401", "403", "404", "409", "413", "422"} < set(post["responses"])

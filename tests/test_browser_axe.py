@@ -22,15 +22,15 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
-from accounts import inviting, supporting
+from accounts import deciding, inviting, supporting
 from accounts.keys.keyring import keyring
-from accounts.models import Account, Address, Contact, Invoice, Ticket, User
+from accounts.models import Account, Address, Contact, Invoice, Order, Ticket, User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
 from tests.admin_walk import make_world, seal
 from tests.browsing import Visitor
-from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, owe
+from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, make_staff, order_in_review, owe
 from tests.passkeys import give_passkey
 from tests.servers import Portal
 
@@ -202,6 +202,36 @@ def test_pages_of_a_customer_whose_deletion_has_to_wait(
     nothing = look_round(owner).look("pay, no method", f"/invoices/{without.number}/pay/")
 
     assert customer.wrong + nothing.wrong == []
+
+
+def test_pages_of_orders(look_round: Callable[..., Round], charlie: User) -> None:
+    accepted, waiting, declined = Order.objects.get(), order_in_review(charlie), order_in_review(charlie)
+    bill = make_staff("bill", "billing")
+    deciding.decline(declined.pk, by=bill, reason="We could not confirm the address that you gave us.")
+    deciding.accept(order_in_review(charlie).pk, by=bill)
+    billed = Invoice.objects.unpaid().get()
+    customer, nobody = look_round(charlie), look_round(make_customer("newcomer"))
+
+    nobody.look("no orders", "/orders/")
+    customer.look("orders", "/orders/").look("invoice of an order", f"/invoices/{billed.number}/")
+    for name, order in (("accepted", accepted), ("in review", waiting), ("declined", declined)):
+        customer.look(f"order {name}", f"/orders/{order.reference}/")
+
+    assert customer.wrong + nobody.wrong == []
+
+
+def test_staff_pages_of_orders(look_round: Callable[..., Round], charlie: User) -> None:
+    waiting = order_in_review(charlie)
+    billing = look_round(make_staff("bill", "billing"))
+    issue = room(Account).url_of(charlie.account, "issue-invoice")
+
+    billing.look("index", "/admin/").look("orders", room(Order).list_url() + "?state__exact=review")
+    billing.look("order", room(Order).url_of(waiting)).look("accept", room(Order).url_of(waiting, "accept"))
+    billing.look("decline", room(Order).url_of(waiting, "decline")).press("Decline this order")
+    billing.look("decline, empty", status=422).look("issue an invoice", issue).press("Issue an invoice")
+    billing.look("issue an invoice, empty", status=422)
+
+    assert billing.wrong == []
 
 
 def test_pages_of_a_closed_account(look_round: Callable[..., Round]) -> None:

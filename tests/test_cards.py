@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from accounts.datamap import entries
 from accounts.keys.identifiers import code, reference
-from accounts.models import Contact, Invoice, User
+from accounts.models import Contact, Invoice, Order, User
 from accounts.safeguards.cards import holds_card_number, refuse_card_number
 from accounts.safeguards.fields import SealedJSON, SealedText
-from retention import placing
+from retention import cancelling, placing
 from retention.models import Hold
 from tests.admin_walk import ROLES, World, a_record, acts, make_world
+from tests.cast import order_in_review
 
 NUMBERS = {
     "Visa": "4242424242424242",
@@ -153,6 +154,13 @@ BESIDES = {
     "record-payment": {"method": "bank transfer", "submission": str(uuid4())},
     "open-dispute": {"processor": "stripe", "amount": "5", "currency": "USD", "reason": "general"},
 }
+BESIDES["issue-invoice"] = {
+    **{"currency": "USD", "due_days": "14", "submission": str(uuid4())},
+    **{f"{field}_{line}": words for line in range(1, 5) for field, words in (("text", "x"), ("price", "1"))},
+    "quantity_1": "1",
+}
+# Acts on what only an account that is not closed has.
+OF_AN_OPEN_ACCOUNT = {"issue-invoice", "decline"}
 # A name of few letters, with a rule of its own.
 NAMES = {("open-dispute", "processor")}
 
@@ -169,8 +177,16 @@ def typed(world: World, slug: str, name: str, text: str) -> str:
     """Type a text into one field of an act's form; return the page, or "done" where it was taken."""
     [(room, act)] = [found for found in acts() if found[1].slug == slug]
     role = next(role for role in ROLES if act.is_open_to(world.staff[role]))
+    if slug in OF_AN_OPEN_ACCOUNT and not Order.objects.in_review().exists():
+        cancelling.cancel(world.request.pk, by=world.customer)
+        order_in_review(world.customer)
+        world.customer.refresh_from_db()
     # One on which the act can be done.
-    fit = {Hold: Hold.objects.filter(kind="legal"), Invoice: Invoice.objects.unpaid()}.get(room.model)
+    fit = {
+        Hold: Hold.objects.filter(kind="legal"),
+        Invoice: Invoice.objects.unpaid(),
+        Order: Order.objects.in_review(),
+    }.get(room.model)
     record = a_record(room, world) if fit is None else fit.get()
     address = room.url_of(record, slug) if act.needs_record else room.list_url(slug)
     answer = world.client(role).post(address, {**BESIDES.get(slug, {}), name: text})

@@ -269,6 +269,9 @@ for moment in (
 ):
     SAMPLE[f"{moment}_at"] = NOON
 SAMPLE["answer_by"] = NOON
+# What stands in the mails of orders and invoices.
+SAMPLE |= {"cents": 1290, "currency": "USD", "invoice": "INV-7F3K-22"}
+SAMPLE |= {f"{moment}_at": NOON for moment in ("issued", "paid", "placed")}
 
 
 # By when something happens, or that nothing does.

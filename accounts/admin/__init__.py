@@ -1,9 +1,10 @@
-"""The admin's pages of accounts' own records, one module per record; importing them registers them."""
+"""The admin's pages of accounts' own records, one module per record; importing them registers them,
+but for orders, which the room above registers."""
 
 from __future__ import annotations
 
-from accounts.admin import money, outbox, people, services, tickets, tokens
+from accounts.admin import money, orders, outbox, people, services, tickets, tokens
 from accounts.admin.links import account_link
 from accounts.admin.money import amount
 
-__all__ = ["account_link", "amount", "money", "outbox", "people", "services", "tickets", "tokens"]
+__all__ = ["account_link", "amount", "money", "orders", "outbox", "people", "services", "tickets", "tokens"]

@@ -1,16 +1,17 @@
-"""Invoices in the admin: void one, record a payment that came another way."""
+"""Invoices in the admin: issue one, void one, record a payment that came another way."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 
-from accounts import forgiving, paying
+from accounts import forgiving, invoicing, paying
 from accounts.admin.links import account_link
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
-from accounts.models import Invoice, User
+from accounts.models import Invoice, State, User
 from accounts.page_forms import SentOnce
 from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment, money
@@ -92,6 +93,116 @@ class RecordPayment(Act):
             record.pk, by=user, method=data["method"], reference=data["reference"], submission=data["submission"]
         )
         return f"The payment of invoice {record.number} is recorded."
+
+
+LINES = 4
+LARGEST_PRICE = Decimal(invoicing.LARGEST) / 100
+
+
+class InvoiceForm(SentOnce):
+    """What to bill: up to four lines, the first of which is needed."""
+
+    currency = forms.RegexField(
+        r"^[A-Z]{3}\Z", label="Currency", max_length=3, initial="USD", help_text="Three capital letters, such as USD."
+    )
+    due_days = forms.IntegerField(
+        label="Days until it is due", min_value=0, max_value=invoicing.LONGEST_DUE_DAYS, initial=invoicing.DUE_DAYS
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a line of which a part is missing."""
+        for line in range(2, LINES + 1):
+            text, price = self.cleaned_data.get(f"text_{line}"), self.cleaned_data.get(f"price_{line}")
+            if bool(text) != (price is not None) and f"price_{line}" not in self.errors:
+                self.add_error(
+                    f"price_{line}" if text else f"text_{line}", "Give this line a text and a price, or none."
+                )
+        return self.cleaned_data
+
+    @property
+    def lines(self) -> list[invoicing.BilledLine]:
+        """The lines that were filled in; prices in cents."""
+        data = self.cleaned_data
+        return [
+            invoicing.BilledLine(data[f"text_{n}"], int(data[f"price_{n}"] * 100), data[f"quantity_{n}"] or 1)
+            for n in range(1, LINES + 1)
+            if data.get(f"text_{n}")
+        ]
+
+
+def _line_fields(number: int) -> dict[str, forms.Field]:
+    is_first = number == 1
+    return {
+        f"text_{number}": forms.CharField(
+            label=f"Line {number}: what is billed",
+            max_length=invoicing.LONGEST_TEXT,
+            required=is_first,
+            validators=[refuse_card_number],
+            help_text="The customer reads it on the invoice." if is_first else "",
+        ),
+        f"quantity_{number}": forms.IntegerField(
+            label=f"Line {number}: quantity",
+            min_value=1,
+            max_value=invoicing.MOST_OF_ONE,
+            initial=1,
+            required=is_first,
+        ),
+        f"price_{number}": forms.DecimalField(
+            label=f"Line {number}: price of one",
+            min_value=0,
+            max_value=LARGEST_PRICE,
+            decimal_places=2,
+            required=is_first,
+        ),
+    }
+
+
+for _number in range(1, LINES + 1):
+    InvoiceForm.base_fields |= _line_fields(_number)
+InvoiceForm.field_order = [*(n for n in InvoiceForm.base_fields if n[-1].isdigit()), "currency", "due_days"]
+
+
+class IssueInvoice(Act):
+    """Issue an invoice to a customer; stands on the customer card."""
+
+    slug, label, permission = "issue-invoice", "Issue an invoice", "accounts.issue_invoice"
+    form_class = InvoiceForm
+
+    def done_before(self, record: Any, data: Any) -> str:
+        sent = SentOnce(data)
+        known = Invoice.objects.filter(pk=sent.cleaned_data["submission"], account=record) if sent.is_valid() else None
+        invoice = known.first() if known is not None else None
+        return f"Invoice {invoice.number} is issued." if invoice else ""
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.state == State.ACTIVE:
+            return ""
+        return f"Account {record.number} is {record.get_state_display()}; nothing is billed to it any more."
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "The customer is told by mail and reads the invoice in the portal.",
+            "It names the customer and the billing address as they are now, and keeps them so.",
+            "Until it is paid or void, the account cannot be deleted entirely.",
+        ]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        unpaid = Invoice.objects.unpaid().filter(account=record).order_by("due_at", "pk")
+        rows = [(each.number, amount(each.total_cents, each.currency), moment(each.due_at)) for each in unpaid]
+        return [Section("Unpaid invoices", head=("Number", "Total", "Due"), rows=rows)]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        assert isinstance(form, InvoiceForm)  # noqa: S101 - this act's own form
+        data = form.cleaned_data
+        invoice = invoicing.issue_invoice(
+            record.pk,
+            lines=form.lines,
+            by=user.actor,
+            currency=data["currency"],
+            due_days=data["due_days"],
+            submission=data["submission"],
+        )
+        return f"Invoice {invoice.number} over {amount(invoice.total_cents, invoice.currency)} is issued."
 
 
 @admin.register(Invoice)

@@ -13,13 +13,13 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 
-from accounts import paying
+from accounts import invoicing, paying, printing
 from accounts.doors import account_of, customer, customer_page, for_roles
 from accounts.members import Part
 from accounts.models import Account, Invoice, PaymentMethod, State, Ticket
-from accounts.models.money import BILLED_TO
 from accounts.page_forms import PayForm
 
 ENTRIES_A_PAGE = 25
@@ -39,12 +39,12 @@ def invoices(request: HttpRequest) -> HttpResponse:
 def invoice(request: HttpRequest, number: str) -> HttpResponse:
     """Show one invoice with its lines and payments, made to be printed."""
     found = _invoice(request, number)
-    billed_to = found.billed_to or {}
     context = {
         "invoice": found,
         "lines": found.lines.order_by("created_at", "pk"),
         "payments": found.payments.order_by("paid_at", "pk"),
-        "bill_to": [billed_to[part] for part in BILLED_TO if billed_to.get(part)],
+        "bill_to": invoicing.bill_to_lines(found),
+        "tax_number": invoicing.tax_number(found),
         "balance_cents": paying.balance_cents(found),
     }
     return render(request, "accounts/invoice.html", context)
@@ -52,6 +52,18 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
 
 @customer_page
 @for_roles(Part.INVOICES)
+def invoice_pdf(request: HttpRequest, number: str) -> HttpResponse:
+    """Answer one invoice as a PDF to keep: made now, downloaded, never shown inside the browser."""
+    found = _invoice(request, number)
+    answer = HttpResponse(printing.invoice_pdf(found), content_type="application/pdf")
+    name = content_disposition_header(True, f"{found.number}.pdf")
+    assert name is not None  # noqa: S101 - an attachment always has one
+    answer["Content-Disposition"] = name
+    answer["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@customer_page
 def invoice_pay(request: HttpRequest, number: str) -> HttpResponse:
     """Offer the ways to pay an invoice, and pay it; one that needs no payment leads back to itself."""
     found = _invoice(request, number)
