@@ -193,10 +193,11 @@ class Act(HttpView):
         """Return the form of the act."""
         return asking(self.form_class(data))
 
-    def perform(self, record: Any, form: forms.Form, user: User) -> str | Section:
+    def perform(self, record: Any, form: forms.Form, user: User) -> str | Section | HttpResponse:
         """Do it and return the sentence that says what changed.
 
-        A section instead is shown at once and nowhere kept: a message would pass through the session.
+        A section instead is shown at once and nowhere kept: a message would pass through the session. An answer of its
+        own is a file, which is given out once.
         """
         raise NotImplementedError
 
@@ -236,6 +237,8 @@ class Act(HttpView):
         except ValidationError as error:
             form.add_error(None, error)
             return self._page(request, record, form, status=422)
+        if isinstance(done, HttpResponse):
+            return done
         if isinstance(done, Section):
             page: HttpResponse = self.room.page(request, self.label, [done])
             return page

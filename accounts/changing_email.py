@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import mailing, members, recording
+from accounts import credentials, mailing, members, recording
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import reference, short_code
 from accounts.keys.keyring import keyring
@@ -271,10 +271,10 @@ def _sign_in_with(change: EmailChange) -> None:
 
 def _secure(user: User, at: dt.datetime) -> None:
     """Note the moment (a deletion asked for soon after waits), and end the reset links sent to the old address."""
-    user.secured_at = at
+    credentials.note_secured(user, at)
     # Such a link is made over the time of the last sign-in; this is one: the password was asked for just now.
     user.last_login = at
-    user.save(update_fields=["secured_at", "last_login"])
+    user.save(update_fields=["last_login"])
 
 
 def _session_of(user: User, request: HttpRequest | None) -> str | None:

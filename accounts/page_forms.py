@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import PaymentMethod, TicketMessage
 from accounts.safeguards.cards import refuse_card_number
+from accounts.uploading import UploadsField
 
 LONGEST_SUBJECT = 200
 LONGEST_BODY = TicketMessage._meta.get_field("body").max_length
@@ -39,6 +40,7 @@ class ReplyForm(SentOnce):
         validators=[refuse_card_number],
         error_messages={"required": _("Write your message.")},
     )
+    attached = UploadsField(label=_("Files, if they help"), required=False)
 
 
 class TicketForm(ReplyForm):
@@ -50,7 +52,7 @@ class TicketForm(ReplyForm):
         validators=[refuse_card_number],
         error_messages={"required": _("Write in a few words what it is about.")},
     )
-    field_order = ("subject", "body")
+    field_order = ("subject", "body", "attached")
 
 
 class PayForm(forms.Form):

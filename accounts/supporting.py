@@ -2,12 +2,14 @@
 is kept.
 
 A closed account opens no new ticket but goes on writing in the ones it has, until sign-in ends. A message
-may bring the id its form was given: sent twice, it is kept once.
+may bring the id its form was given: sent twice, it is kept once. Its files were checked by `uploads`, and are kept in
+the same transaction. Staff note among themselves apart from the messages: no customer sees or is told of a note.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -18,9 +20,10 @@ from accounts import mailing, roles
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
-from accounts.models import Account, State, Ticket, TicketMessage, User
+from accounts.models import Account, Attachment, State, Ticket, TicketMessage, TicketNote, User
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
+from accounts.uploads import Upload
 
 Kind = Ticket.Kind
 
@@ -32,6 +35,7 @@ def open_ticket(
     subject: str,
     body: str,
     kind: Kind = Kind.SUPPORT,
+    files: Sequence[Upload] = (),
     submission: UUID | None = None,
     at: dt.datetime | None = None,
 ) -> Ticket:
@@ -53,13 +57,19 @@ def open_ticket(
                 f"Account {account.number} is closed: write in its deletion's ticket, or cancel that first."
             )
         ticket = Ticket.objects.create(account=account, kind=kind, subject=subject, created_at=at)
-        _write(ticket, by, body, submission, at)
+        _write(ticket, by, body, files, submission, at)
         ledger.record(by.actor, "ticket.opened", account.pk, ticket=ticket.pk, kind=kind.value, at=at)
     return ticket
 
 
 def reply(
-    ticket_id: UUID, *, by: User, body: str, submission: UUID | None = None, at: dt.datetime | None = None
+    ticket_id: UUID,
+    *,
+    by: User,
+    body: str,
+    files: Sequence[Upload] = (),
+    submission: UUID | None = None,
+    at: dt.datetime | None = None,
 ) -> TicketMessage:
     """Add a message of the customer or of staff and return it; of staff's the customer is told by mail.
 
@@ -74,13 +84,50 @@ def reply(
             return known
         _refuse_strangers(ticket, by)
         _refuse_ended(ticket, at)
-        message = _write(ticket, by, body, submission, at)
+        message = _write(ticket, by, body, files, submission, at)
         ticket.state = Ticket.State.ANSWERED if by.is_staff else Ticket.State.WAITING_FOR_STAFF
         ticket.save(update_fields=["state"])
         ledger.record(by.actor, "ticket.answered", ticket.account_id, ticket=ticket.pk, message=message.pk, at=at)
         if by.is_staff:
             _tell(ticket, message, at)
     return message
+
+
+def note(
+    ticket_id: UUID, *, by: User, body: str, submission: UUID | None = None, at: dt.datetime | None = None
+) -> TicketNote:
+    """Keep what staff note among themselves about a ticket, ended or not, and return it; nobody is told.
+
+    Raises ValidationError for a card number, PermissionDenied for everybody but staff who answer tickets,
+    NotActionable when sign-in to the account has ended.
+    """
+    at = at or timezone.now()
+    _refuse_cards(body)
+    if not by.is_staff:
+        raise PermissionDenied("Internal notes are written by staff.")
+    with keyring(), transaction.atomic():
+        ticket = _locked(ticket_id)
+        _refuse_strangers(ticket, by)
+        known = noted_before(submission)
+        if known is not None:
+            return known
+        _refuse_unread(ticket, at)
+        kept = TicketNote(
+            id=submission or uuid7(),
+            account_id=ticket.account_id,
+            ticket=ticket,
+            author=by.pk,
+            body=body,
+            created_at=at,
+        )
+        kept.save(force_insert=True)
+        ledger.record(by.actor, "ticket.noted", ticket.account_id, ticket=ticket.pk, note=kept.pk, at=at)
+    return kept
+
+
+def noted_before(submission: UUID | None) -> TicketNote | None:
+    """Return the note that this very form made before."""
+    return TicketNote.objects.filter(pk=submission).first() if submission else None
 
 
 def close_ticket(ticket_id: UUID, *, by: User, at: dt.datetime | None = None) -> Ticket:
@@ -123,6 +170,10 @@ def _refuse_strangers(ticket: Ticket, by: User) -> None:
 def _refuse_ended(ticket: Ticket, at: dt.datetime) -> None:
     if ticket.state == Ticket.State.CLOSED:
         raise NotActionable(f"Ticket {ticket.reference} is closed. Open a new one if there is more to say.")
+    _refuse_unread(ticket, at)
+
+
+def _refuse_unread(ticket: Ticket, at: dt.datetime) -> None:
     if not is_read(ticket, at):
         raise NotActionable(f"Account {ticket.account.number} reads no messages any more: sign-in has ended.")
 
@@ -142,7 +193,9 @@ def _already_sent(submission: UUID | None, by: User) -> TicketMessage | None:
     return message
 
 
-def _write(ticket: Ticket, by: User, body: str, submission: UUID | None, at: dt.datetime) -> TicketMessage:
+def _write(
+    ticket: Ticket, by: User, body: str, files: Sequence[Upload], submission: UUID | None, at: dt.datetime
+) -> TicketMessage:
     message = TicketMessage(
         id=submission or uuid7(),
         account_id=ticket.account_id,
@@ -153,6 +206,17 @@ def _write(ticket: Ticket, by: User, body: str, submission: UUID | None, at: dt.
         created_at=at,
     )
     message.save(force_insert=True)
+    for file in files:
+        Attachment.objects.create(
+            account_id=ticket.account_id,
+            ticket=ticket,
+            message=message,
+            name=file.name,
+            media_type=file.media_type,
+            size=file.size,
+            content=file.content,
+            created_at=at,
+        )
     return message
 
 

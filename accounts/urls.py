@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.pages import contacts, email, invoices, members, orders, privacy, security, settings, tickets
+from accounts.pages import (
+    contacts,
+    email,
+    given,
+    invoices,
+    legal,
+    letters,
+    members,
+    orders,
+    privacy,
+    security,
+    settings,
+    tickets,
+)
 from accounts.pages import help as help_pages
 
 app_name = "accounts"
@@ -17,6 +30,7 @@ urlpatterns = [
     path("orders/<slug:reference>/", orders.order, name="order"),
     path("tickets/", tickets.tickets, name="tickets"),
     path("tickets/<slug:reference>/", tickets.ticket, name="ticket"),
+    path("tickets/<slug:reference>/files/<uuid:file>/", tickets.ticket_file, name="ticket_file"),
     path("tickets/<slug:reference>/settle/", tickets.ticket_settle, name="ticket_settle"),
     path(".well-known/gpc.json", privacy.gpc, name="gpc"),
     path("contacts/", contacts.contacts, name="contacts"),
@@ -40,6 +54,21 @@ urlpatterns = [
     path("settings/", settings.settings_page, name="settings"),
     path("settings/sessions/", security.sessions, name="sessions"),
     path("settings/sessions/end/", security.session_end, name="session_end"),
+    path("business/", given.business, name="business"),
+    path("business/<uuid:item>/", given.business_item, name="business_item"),
+    path("business/<uuid:item>/file/", given.business_file, name="business_file"),
+    path("business/<uuid:item>/remove/", given.business_remove, name="business_remove"),
+    path("confidential/", given.confidential, name="confidential"),
+    path("confidential/<uuid:item>/", given.confidential_item, name="confidential_item"),
+    path("confidential/<uuid:item>/file/", given.confidential_file, name="confidential_file"),
+    path("confidential/<uuid:item>/remove/", given.confidential_remove, name="confidential_remove"),
+    path("confidential/<uuid:item>/move/", given.confidential_move, name="confidential_move"),
+    path("messages/", letters.letters, name="messages"),
+    path("messages/<uuid:letter>/", letters.letter, name="message"),
+    path("legal/", legal.texts, name="legal"),
+    path("legal/accept/", legal.accept, name="legal_accept"),
+    path("legal/<slug:document>/", legal.current, name="legal_document"),
+    path("legal/<slug:document>/<slug:version>/", legal.text, name="legal_text"),
     path("help/", help_pages.help_page, name="help"),
     path("accessibility/", help_pages.accessibility, name="accessibility"),
 ]

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 
 from accounts import changing_email, inviting, members
 from accounts.admin import amount
+from accounts.admin.given import NoteBusiness, business_section, confidential_section
 from accounts.admin.money import IssueInvoice
 from accounts.admin_base import ERASED, Act, Eyes, RecordAdmin, Section, staff
 from accounts.datamap import Category
@@ -65,7 +66,7 @@ class ShowKeptVersions(Act):
 class AccountAdmin(RecordAdmin):
     """The customer card: one page, no tab hunting; each part only for the roles that may have it."""
 
-    acts = (PlaceHold, OpenDispute, IssueInvoice, ShowKeptVersions)
+    acts = (PlaceHold, OpenDispute, IssueInvoice, ShowKeptVersions, NoteBusiness)
     subject_field = "pk"
     list_display = ("number", "state", "created_at", "closed_at", "due_at", "erased_at")
     list_filter = ("state",)
@@ -82,6 +83,8 @@ class AccountAdmin(RecordAdmin):
             ("retention.view_hold", self._holds),
             ("retention.view_deletionrequest", self._deletions),
             ("accounts.view_ticket", self._tickets),
+            ("accounts.view_businessitem", self._business),
+            ("accounts.view_confidentialitem", self._confidential),
             ("safeguards.view_ledgerentry", self._entries),
         ):
             if may(eyes.user, act):
@@ -256,6 +259,12 @@ class AccountAdmin(RecordAdmin):
             for ticket in Ticket.objects.filter(account=account, removed_at=None).order_by("created_at", "pk")
         ]
         return Section("Tickets", head=("Reference", "State", "Opened"), rows=rows)
+
+    def _business(self, eyes: Eyes, account: Account) -> Section:
+        return business_section(account)
+
+    def _confidential(self, eyes: Eyes, account: Account) -> Section:
+        return confidential_section(account)
 
     def _entries(self, eyes: Eyes, account: Account) -> Section:
         entries = sight.ledger_for(eyes.user).filter(subject=account.pk).order_by("-at", "-pk")[:RECENT]

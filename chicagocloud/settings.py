@@ -95,6 +95,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "chicagocloud.middleware.ReadableQueryMiddleware",
+    "chicagocloud.middleware.RequestSizeMiddleware",
     "accounts.middleware.KeyringMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -230,6 +231,7 @@ ACCOUNT_RATE_LIMITS = {
     "invite_member": "20/h/user",
     "join_account": "30/5m/ip,10/10m/key",
     "change_settings": "30/10m/user",
+    "send_file": "30/10m/user",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -295,7 +297,16 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
     "publickey-credentials-create": ["self"],
     "publickey-credentials-get": ["self"],
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# What a request may carry: one with files where a page takes them (accounts.uploads says how large each may be), any
+# other. Files are held in memory: a temporary file would leave them on the disk in clear.
+LARGEST_REQUEST = 1024 * 1024
+LARGEST_UPLOAD = 25 * 1024 * 1024 + LARGEST_REQUEST
+DATA_UPLOAD_MAX_MEMORY_SIZE = LARGEST_REQUEST
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
+FILE_UPLOAD_MAX_MEMORY_SIZE = LARGEST_UPLOAD
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+VIRUS_SCANNER = env.str("VIRUS_SCANNER", default="accounts.scanning.NotConfigured")
+CLAMD_URL = env.str("CLAMD_URL", default="")
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL") if needed("EMAIL_URL") else {}
 vars().update(EMAIL_CONFIG)

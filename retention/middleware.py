@@ -1,6 +1,6 @@
 """What a closed account may still open until its due date, and nothing after it.
 
-Until then: status, cancel, messages, invoices and paying them, help, sign-out. Every other page answers
+Until then: status, cancel, messages, invoices and paying them, legal texts, help, sign-out. Every other page answers
 409 and names the way. At the due date sign-in ends for everybody, whatever holds the account: an open
 session is ended and its owner sent to the page that answers by reference and code.
 """
@@ -28,6 +28,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "retention:delete_find",
         "accounts:tickets",
         "accounts:ticket",
+        "accounts:ticket_file",
         "accounts:ticket_settle",
         "accounts:invoices",
         "accounts:invoice",
@@ -35,6 +36,11 @@ OPEN_WHEN_CLOSED = frozenset(
         # The page that stops a change of an address by the code of a mail: whoever is signed in.
         "accounts:email_stop",
         "accounts:invoice_pdf",
+        "accounts:messages",
+        "accounts:message",
+        "accounts:legal",
+        "accounts:legal_document",
+        "accounts:legal_text",
         "accounts:help",
         "accounts:accessibility",
         "accounts:gpc",

@@ -22,7 +22,21 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Order, Ticket, User
+from accounts import legal_texts
+from accounts.models import (
+    Address,
+    Attachment,
+    BusinessItem,
+    ConfidentialItem,
+    Contact,
+    Correspondence,
+    EmailChange,
+    Invitation,
+    Invoice,
+    Order,
+    Ticket,
+    User,
+)
 from accounts.safeguards.models import Heartbeat
 from retention import cancelling, closing
 from retention.models import DeletionRequest
@@ -136,6 +150,17 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return PEOPLES[key](subject)
     if name in {"accounts:order", "api:read_order"}:
         return Order.objects.filter(account_id=subject.account_id).earliest("placed_at", "pk").reference
+    if key == "file_id":
+        return Attachment.objects.filter(account=town.world.account).values_list("pk", flat=True)[0]
+    if key in {"document", "version"}:
+        return {"document": "terms", "version": legal_texts.versions("terms")[0].version}[key]
+    if key in {"file", "item", "letter"}:
+        kinds = {"business": BusinessItem, "confidential": ConfidentialItem, "message": Correspondence}
+        model: Any = kinds.get(name.removeprefix("accounts:").split("_")[0], Attachment)
+        own = model.objects.filter(account_id=subject.account_id).order_by("created_at", "pk")
+        return own.values_list("pk", flat=True)[0]
+    if name == "accounts:ticket_file":
+        return Attachment.objects.filter(account_id=subject.account_id).values_list("ticket__reference", flat=True)[0]
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference

@@ -25,7 +25,22 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Order, Ticket, User
+from accounts import legal_texts
+from accounts.models import (
+    Address,
+    Attachment,
+    BusinessItem,
+    ConfidentialItem,
+    Contact,
+    Correspondence,
+    EmailChange,
+    Invitation,
+    Invoice,
+    Order,
+    Ticket,
+    User,
+)
+from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
 from retention import closing
@@ -164,6 +179,8 @@ def addresses(side: Side) -> dict[str, str]:
     """Return the address of every customer page for one side, by name."""
     invoice = Invoice.objects.filter(account=side.account_id).order_by("issued_at").first()
     ticket = Ticket.objects.filter(account=side.account_id).order_by("created_at").first()
+    attachment = first(Attachment, side)
+    business, secret, letter = (first(model, side) for model in (BusinessItem, ConfidentialItem, Correspondence))
     order = Order.objects.filter(account=side.account_id).order_by("placed_at", "pk").first()
     contact, address, change, user, invitation = (
         [_first_of(model, side)] for model in (Contact, Address, EmailChange, User, Invitation)
@@ -182,6 +199,12 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:member_remove": user,
         "accounts:invitation_withdraw": invitation,
         "accounts:join": ["unknown"],
+        **{f"accounts:business_{page}": [business] for page in ("item", "file", "remove")},
+        **{f"accounts:confidential_{page}": [secret] for page in ("item", "file", "remove", "move")},
+        "accounts:message": [letter],
+        "accounts:legal_document": ["terms"],
+        "accounts:legal_text": ["terms", legal_texts.versions("terms")[0].version],
+        "accounts:ticket_file": [ticket.reference if ticket else "TIC-2222-2222", attachment],
         "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pdf": [invoice.number if invoice else "INV-2222-2222"],
@@ -199,6 +222,13 @@ def addresses(side: Side) -> dict[str, str]:
 def _first_of(model: Any, side: Side) -> UUID:
     row = model.objects.filter(account=side.account_id).order_by("pk").first()
     return row.pk if row else uuid4()
+
+
+def first(model: type[OfAccount], side: Side) -> UUID:
+    """Return the id of a side's first row of a table, or one that no row has."""
+    rows: Any = model._default_manager.filter(account=side.account_id)
+    found: UUID | None = rows.order_by("created_at", "pk").values_list("pk", flat=True).first()
+    return found or uuid4()
 
 
 def walk(side: Side, visitor: Client) -> dict[str, str]:

@@ -22,9 +22,20 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
-from accounts import deciding, inviting, supporting
+from accounts import confiding, deciding, inviting, legal_texts, supporting
 from accounts.keys.keyring import keyring
-from accounts.models import Account, Address, Contact, Invoice, Order, Ticket, User
+from accounts.models import (
+    Account,
+    Address,
+    BusinessItem,
+    ConfidentialItem,
+    Contact,
+    Correspondence,
+    Invoice,
+    Order,
+    Ticket,
+    User,
+)
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
@@ -37,6 +48,7 @@ from tests.servers import Portal
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
 NewContext = Callable[..., BrowserContext]
 
+FILE = confiding.Part.FILE
 MOST_REQUESTS = 3
 MOST_BYTES = 20 * 1024
 # Contrast that axe-core cannot decide on staff pages, let pass by its reason: the sign beside "View" is a picture,
@@ -234,6 +246,57 @@ def test_staff_pages_of_orders(look_round: Callable[..., Round], charlie: User) 
     assert billing.wrong == []
 
 
+def test_pages_of_what_a_customer_told_and_was_told(look_round: Callable[..., Round], alice: User, sam: User) -> None:
+    customer = look_round(alice)
+    page = customer.visitor.page
+    file = {"name": "Übersicht der Pläne, zweite Fassung.txt", "mimeType": "text/plain", "buffer": b"Hello"}
+    bad = {"name": "plan.pdf", "mimeType": "application/pdf", "buffer": b"<html>"}
+
+    customer.look("no messages", "/messages/").press("Search your messages").look("search, empty", status=422)
+    customer.look("legal", "/legal/").look("accept", "/legal/accept/").press("Confirm what is ticked")
+    customer.look("accept, empty", status=422)
+    for text in legal_texts.current():
+        customer.look(f"{text.document}", f"/legal/{text.document}/{text.version}/")
+        customer.visitor.go("/legal/accept/")
+    for text in legal_texts.current():
+        page.get_by_label(str(text.tick)).check()
+    customer.press("Confirm what is ticked")
+    customer.look("accepted", "/legal/accept/")
+
+    for where, button in (("/business/", "Save this"), ("/confidential/", "Save this in confidence")):
+        customer.look(f"{where} empty", where).press(button).look(f"{where} nothing written", status=422)
+        page.get_by_label("Title").fill("Our plans for the coming year")
+        page.get_by_label("File").set_input_files([bad])
+        customer.press(button).look(f"{where} wrong file", status=422)
+        page.get_by_label("File").set_input_files([file])
+        customer.press(button).look(f"{where} with an item")
+    item = ConfidentialItem.objects.get()
+    confiding.open_item(item.pk, by=sam, reason=confiding.Reason.SUPPORT, words="They asked us to read it", part=FILE)
+    business = f"/business/{BusinessItem.objects.get().pk}/"
+    customer.look("opened", "/confidential/").look("confidential item", f"/confidential/{item.pk}/")
+    customer.look("move", f"/confidential/{item.pk}/move/").look("remove it", f"/confidential/{item.pk}/remove/")
+    customer.look("business item", business).look("remove business", f"{business}remove/")
+
+    customer.visitor.go("/tickets/")
+    page.get_by_label("Subject").fill("Two files")
+    page.get_by_label("Your message").fill("See there.")
+    page.get_by_label("Files, if they help").set_input_files([file, bad])
+    customer.press("Send to support").look("conversations, wrong file", status=422)
+    page.get_by_label("Files, if they help").set_input_files([file, file])
+    customer.press("Send to support").look("conversation with files")
+
+    customer.look("messages", "/messages/")
+    page.get_by_label("Words to look for").fill("confidence")
+    customer.press("Search your messages").look("found")
+    letter = Correspondence.objects.get()
+    customer.look("message", f"/messages/{letter.pk}/")
+
+    assert customer.wrong == []
+    with page.expect_download() as download:
+        page.evaluate(f"location.href = '/confidential/{item.pk}/file/'")
+    assert download.value.suggested_filename == file["name"]
+
+
 def test_pages_of_a_closed_account(look_round: Callable[..., Round]) -> None:
     waiting, blocked = furnish(make_customer("waiting")), furnish(make_customer("blocked"))
     dispute(blocked)
@@ -276,7 +339,14 @@ def test_pages_of_a_deletion_that_is_due(look_round: Callable[..., Round]) -> No
     assert wrong == []
 
 
-ERRORS = [(400, "400.html"), (403, "403_csrf.html"), (409, "409.html"), (410, "410.html"), (429, "429.html")]
+ERRORS = [
+    (400, "400.html"),
+    (403, "403_csrf.html"),
+    (409, "409.html"),
+    (410, "410.html"),
+    (413, "413.html"),
+    (429, "429.html"),
+]
 
 
 def test_pages_about_people(look_round: Callable[..., Round], charlie: User) -> None:
@@ -391,7 +461,18 @@ def test_pages_of_staff(look_round: Callable[..., Round]) -> None:
     legal.look("place, empty", status=422)
 
     support.look("tickets", room(Ticket).list_url()).look("ticket", room(Ticket).url_of(ticket))
-    support.look("reply", room(Ticket).url_of(ticket, "reply"))
+    support.look("reply", room(Ticket).url_of(ticket, "reply")).look("note", room(Ticket).url_of(ticket, "note-ticket"))
+    business = BusinessItem.objects.get(account=account)
+    support.look("business", room(BusinessItem).list_url()).look("item", room(BusinessItem).url_of(business))
+    support.look("note business", room(Account).url_of(account, "note-business"))
+    secret = ConfidentialItem.objects.get(account=account)
+    support.look("confidential", room(ConfidentialItem).list_url()).look("it", room(ConfidentialItem).url_of(secret))
+    support.look("open", room(ConfidentialItem).url_of(secret, "open-confidential")).press("Open a confidential item")
+    support.look("open, empty", status=422)
+    page = support.visitor.page
+    page.get_by_label("We need it to answer the customer").check()
+    page.get_by_label("Reason in your words").fill("They asked us to look at it")
+    support.press("Open a confidential item").look("opened")
     support.look("invoices", room(Invoice).list_url())
 
     billing.look("disputes", room(Dispute).list_url()).look("dispute", room(Dispute).url_of(opened))

@@ -31,7 +31,7 @@ from accounts import datamap
 from accounts.keys.keyring import keyring
 from accounts.keys.models import KeyWrap
 from accounts.keys.provider import provider
-from accounts.models import AccessEvent, Account, Contact, Session, State, User
+from accounts.models import AccessEvent, Account, Attachment, Contact, Session, State, User
 from accounts.safeguards.fields import Sealed, SealedBytes, SealedField, SealedJSON
 from accounts.safeguards.models import OutboxMessage
 from accounts.safeguards.sealing import HEADER, DoesNotOpen
@@ -157,6 +157,18 @@ class Browser:
     def get(self, path: str) -> str:
         return self._open(urllib.request.Request(self.url + path))  # noqa: S310 - the test's own portal
 
+    def send(self, path: str, name: str, file: bytes, **content: str) -> str:
+        """Send a form with a file, as a browser does without scripts."""
+        page = self.get(path)
+        parts = {**dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)), **content}
+        line = uuid4().hex
+        head = 'Content-Disposition: form-data; name="{}"'
+        body = b"".join(f"--{line}\r\n{head.format(key)}\r\n\r\n{value}\r\n".encode() for key, value in parts.items())
+        body += f'--{line}\r\n{head.format("attached")}; filename="{name}"\r\n\r\n'.encode() + file
+        body += f"\r\n--{line}--\r\n".encode()
+        kind = {"Content-Type": f"multipart/form-data; boundary={line}"}
+        return self._open(urllib.request.Request(self.url + path, data=body, headers=kind))  # noqa: S310
+
     def post(self, path: str, **content: str) -> str:
         page = self.get(path)
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
@@ -184,6 +196,7 @@ def visit(portal: Portal, user: User) -> None:
         browser.get(page)
     browser.post("/tickets/", subject=f"{NAME} asks", body=f"Hello, {NAME} here, {PHONE}", submission=str(uuid4()))
     browser.post("/tickets/", subject="card 4111 1111 1111 1111", body=NAME, submission=str(uuid4()))
+    upload(browser, user)
     browser.post("/delete/check/", password="wrong password", kept="on", submission=str(uuid4()))
     browser.post("/delete/check/", password=PASSWORD, kept="on", submission=str(uuid4()))
     asked = DeletionRequest.objects.get(account=user.account_id)
@@ -191,6 +204,22 @@ def visit(portal: Portal, user: User) -> None:
     browser.post(f"/delete/{asked.reference}/cancel/")
     assert Account.objects.get(pk=user.account_id).state == State.ACTIVE
     browser.post("/sign-in/", login=f"{NAME}@{NAME}.example", password=PASSWORD)
+
+
+def upload(browser: Browser, user: User) -> None:
+    """Send files by every page that takes them, taken ones and a refused one; read one again, and search the mails."""
+    text = f"{NAME} in a file, {PHONE}".encode()
+    for path, form in (
+        ("/tickets/", {"subject": f"{NAME} sends", "body": NAME}),
+        ("/business/", {"title": f"{NAME} business", "text": ""}),
+        ("/confidential/", {"title": f"{NAME} confidential", "text": ""}),
+    ):
+        assert "There is a problem" not in browser.send(path, f"{NAME}.txt", text, **form)
+    assert "There is a problem" in browser.send("/tickets/", f"{NAME}.exe", b"MZ" + text, subject=NAME, body=NAME)
+    file = Attachment.objects.filter(account=user.account_id).latest("created_at")
+    assert file.content == text
+    assert browser.get(f"/tickets/{file.ticket.reference}/files/{file.pk}/") == text.decode()
+    assert "message" in browser.post("/messages/", words=NAME)
 
 
 def traces(stage: Stage, processes: list[Portal | Worker], mails: Callable[[], list[EmailMessage]]) -> dict[str, bytes]:

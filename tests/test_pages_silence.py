@@ -21,6 +21,7 @@ from accounts.safeguards.models import OutboxMessage
 from retention import closing, disputing, placing, plans, purge, releasing, reminding, telling
 from retention.models import DeletionRequest, Hold
 from tests.cast import PASSWORD, bind, furnish, make_customer, owe
+from tests.pairing import Side, addresses
 from tests.visiting import cancel_of, close_in, confirmed, find_in, signed_in, sql, status_of, text, words
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -81,6 +82,7 @@ def own_pages(user: User) -> list[str]:
         ),
         *(page for one in requests for page in (status_of(one), cancel_of(one))),
         *peoples_pages(user),
+        *told_pages(user),
     ]
 
 
@@ -104,6 +106,13 @@ def peoples_pages(user: User) -> list[str]:
     for invitation in Invitation.objects.filter(**mine).order_by("pk"):
         pages.append(reverse("accounts:invitation_withdraw", args=[invitation.pk]))
     return [*pages, reverse("accounts:join", args=["x"])]
+
+
+def told_pages(user: User) -> list[str]:
+    """Return the pages of what the customer told and was told: files, items, mails, legal texts."""
+    here = addresses(Side("", user))
+    rooms = ("business", "confidential", "message", "legal", "ticket_file")
+    return [page for name, page in sorted(here.items()) if name.removeprefix("accounts:").startswith(rooms)]
 
 
 def seen(visitor: Client, user: User) -> list[str]:

@@ -3,8 +3,8 @@ but for orders, which the room above registers."""
 
 from __future__ import annotations
 
-from accounts.admin import money, orders, outbox, people, services, tickets, tokens
+from accounts.admin import given, money, orders, outbox, people, services, tickets, tokens
 from accounts.admin.links import account_link
 from accounts.admin.money import amount
 
-__all__ = ["account_link", "amount", "money", "orders", "outbox", "people", "services", "tickets", "tokens"]
+__all__ = ["account_link", "amount", "money", "orders", "outbox", "people", "services", "tickets", "tokens", "given"]

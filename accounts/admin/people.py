@@ -12,7 +12,7 @@ from accounts.admin_base import Eyes, RecordAdmin, Section
 from accounts.datamap import Category
 from accounts.keys.keyring import KeyDestroyed
 from accounts.members import ROLES, role_of
-from accounts.models import Person, SignInIdentifier, User
+from accounts.models import Acceptance, Person, SignInIdentifier, User
 from accounts.roles import Role, View, category_view
 from accounts.templatetags.portal_tags import moment
 
@@ -58,7 +58,12 @@ class UserAdmin(RecordAdmin):
             (name.get_kind_display(), eyes.on(name, "value"), "yes" if name.signs_in else "no")
             for name in SignInIdentifier.objects.filter(user=record).order_by("kind", "pk")
         ]
+        accepted = [
+            (text.get_document_display(), text.version, moment(text.accepted_at), eyes.on(text, "ip"))
+            for text in Acceptance.objects.filter(user=record.pk).order_by("-accepted_at", "pk")
+        ]
         return [
             Section("User", facts=[*facts, *(eyes.facts(person) if person else [])]),
             Section("Sign-in names", head=("Kind", "Name", "Signs in"), rows=names),
+            Section("Accepted legal texts", head=("Text", "Version", "When", "From"), rows=accepted),
         ]

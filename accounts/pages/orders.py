@@ -11,13 +11,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from accounts import fraud
-from accounts.doors import account_of, customer_page
+from accounts.doors import account_of, customer_page, for_roles
+from accounts.members import Part
 from accounts.models import Invoice, Order
 
 ENTRIES_A_PAGE = 25
 
 
 @customer_page
+@for_roles(Part.ORDERS)
 def orders(request: HttpRequest) -> HttpResponse:
     """Show the account's orders, newest first."""
     found = Order.objects.filter(account=account_of(request)).order_by("-placed_at", "-pk")
@@ -26,6 +28,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 
 
 @customer_page
+@for_roles(Part.ORDERS)
 def order(request: HttpRequest, reference: str) -> HttpResponse:
     """Show one order with its lines and its invoice."""
     account = account_of(request)

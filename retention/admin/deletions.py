@@ -10,11 +10,13 @@ from django.contrib import admin
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from accounts.admin import account_link
+from accounts.admin.tickets import TicketAdmin
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section, staff
 from accounts.datamap import Category
-from accounts.models import User
+from accounts.models import Ticket, User
 from accounts.roles import may
 from accounts.templatetags.portal_tags import moment
 from retention import placing, retrying, schedule, sight
@@ -242,6 +244,7 @@ class DeletionQueueAdmin(RecordAdmin):
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
             ("Account", account_link(record)),
+            ("Conversation", _conversation(eyes.user, record)),
             ("Asked for", moment(record.requested_at)),
             ("Due", moment(record.due_at)),
             ("Days left", self.days_left(record)),
@@ -263,6 +266,31 @@ class DeletionQueueAdmin(RecordAdmin):
         ]
         head = ("Category", "State", "Due", "Attempts", "Last error")
         return [Section("Request", facts=facts), Section("Steps", head=head, rows=steps)]
+
+
+def _conversation(user: User, request: DeletionRequest) -> str:
+    """Return the reference of the request's ticket, as a link for those who may read tickets."""
+    ticket = Ticket.objects.filter(pk=request.ticket).only("reference").first()
+    if ticket is None:
+        return "erased with the account"
+    room: Any = admin.site.get_model_admin(Ticket)
+    if not may(user, "accounts.view_ticket"):
+        return ticket.reference
+    return format_html('<a href="{}">{}</a>', room.url_of(ticket), ticket.reference)
+
+
+def _deletion_of(ticket: Ticket) -> list[tuple[str, Any]]:
+    """Return the request a ticket belongs to: every role that reads tickets may open it."""
+    if ticket.kind != Ticket.Kind.DELETION:
+        return []
+    asked = DeletionRequest.objects.filter(ticket=ticket.pk).only("reference").first()
+    if asked is None:
+        return []
+    room: Any = admin.site.get_model_admin(DeletionRequest)
+    return [("Deletion", format_html('<a href="{}">{}</a>', room.url_of(asked), asked.reference))]
+
+
+TicketAdmin.told_by.append(_deletion_of)
 
 
 def _steps(request: DeletionRequest) -> list[Erasure]:
