@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts.datamap import declare_foreign
+from accounts.datamap import Category, Held, Personal, Purpose, declare_foreign
 
 declare_foreign("account.EmailAddress", "never written: sign-in uses the blind index; the runtime role cannot insert")
 declare_foreign("account.EmailConfirmation", "never written: the runtime role cannot insert")
@@ -10,6 +10,15 @@ declare_foreign("admin.LogEntry", "never written: the admin records in the ledge
 declare_foreign(
     "mfa.Authenticator",
     "secrets and names are sealed under the user's key of credentials; the database deletes the rows with their user",
+    held=Personal(
+        category=Category.CREDENTIALS,
+        label="Second factor",
+        time="created_at",
+        purposes=(Purpose.SECURITY,),
+        source="you",
+        fields={"type": Held("Kind"), "last_used_at": Held("Last used", required=False)},
+        account="user__account_id",
+    ),
 )
 declare_foreign("accounts.User_groups", "pairs of ids; staff only")
 declare_foreign("accounts.User_user_permissions", "pairs of ids; staff only")

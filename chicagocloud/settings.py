@@ -193,6 +193,7 @@ CELERY_BEAT_SCHEDULE = {
         ("remind and report", "retention.tasks.remind", 300.0),
         ("sweep what expired", "retention.tasks.sweep", 3600.0),
         ("beat of the workers", "accounts.tasks.beat", 30.0),
+        ("tend exports", "retention.tasks.tend_exports", 30.0),
     )
 }
 
@@ -232,6 +233,7 @@ ACCOUNT_RATE_LIMITS = {
     "join_account": "30/5m/ip,10/10m/key",
     "change_settings": "30/10m/user",
     "send_file": "30/10m/user",
+    "ask_export": "10/d/user",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -12,8 +12,8 @@ urlpatterns = [
     path("health/", health.health, name="health"),
     path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),
-    path("", include("retention.urls")),
     path("", include("disclosures.urls")),
+    path("", include("retention.urls")),
     path("api/", include("chicagocloud.api")),
     path("admin/", admin.site.urls),
 ]

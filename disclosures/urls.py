@@ -1,12 +1,13 @@
-"""Addresses of what leaves the company, and of how the policy is kept."""
+"""Addresses of what leaves the company, of who looked, and of how the policy is kept."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from disclosures import policy_views
+from disclosures import policy_views, views
 
 app_name = "disclosures"
 urlpatterns = [
+    path("data/activity/", views.activity, name="activity"),
     path("privacy/how/", policy_views.how, name="how"),
 ]

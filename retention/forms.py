@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.formats import number_format
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.datamap import Category
+from accounts.datamap.reading import MOST_COUNTED
 from accounts.models import User
 from accounts.page_forms import SentOnce
 from retention.following import LONGEST
@@ -55,3 +60,42 @@ class FindForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
         error_messages={"required": _("Enter the code from the mail.")},
     )
+
+
+class ExportForm(SentOnce):
+    """Which kinds of data, in which formats: all of them until somebody says otherwise."""
+
+    categories = forms.MultipleChoiceField(
+        label=_("Which data"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "required": _("Choose at least one kind of data."),
+            "invalid_choice": _("Choose from the kinds of data on this page."),
+        },
+    )
+    formats = forms.MultipleChoiceField(
+        label=_("Which formats"),
+        widget=forms.CheckboxSelectMultiple,
+        choices=[("json", _("Pages to read and JSON")), ("csv", _("CSV for spreadsheets"))],
+        initial=["json"],
+        error_messages={
+            "required": _("Choose at least one format."),
+            "invalid_choice": _("Choose from the formats on this page."),
+        },
+    )
+
+    def __init__(self, sizes: Mapping[Category, int], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["categories"]
+        assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101 - declared above
+        field.choices = [(category.value, _sized(category, rows)) for category, rows in sizes.items()]
+        field.initial = [category.value for category in sizes]
+
+
+def _sized(category: Category, rows: int) -> str:
+    words = {"label": category.label, "rows": number_format(min(rows, MOST_COUNTED), force_grouping=True)}
+    if not rows:
+        return gettext("%(label)s: none") % words
+    if rows > MOST_COUNTED:
+        return gettext("%(label)s: more than %(rows)s") % words
+    return gettext("%(label)s: %(rows)s") % words

@@ -1,6 +1,7 @@
 """What a closed account may still open until its due date, and nothing after it.
 
-Until then: status, cancel, messages, invoices and paying them, legal texts, help, sign-out. Every other page answers
+Until then: status, cancel, messages, invoices and paying them, what we hold and who looked at it, a copy of it, legal
+texts, help, sign-out. Every other page answers
 409 and names the way. At the due date sign-in ends for everybody, whatever holds the account: an open
 session is ended and its owner sent to the page that answers by reference and code.
 """
@@ -45,6 +46,15 @@ OPEN_WHEN_CLOSED = frozenset(
         "accounts:accessibility",
         "accounts:gpc",
         "disclosures:how",
+        "retention:data",
+        "retention:data_category",
+        "retention:data_public",
+        "retention:exports",
+        "retention:export_new",
+        "retention:export",
+        "retention:export_download",
+        "retention:export_remove",
+        "disclosures:activity",
         "account_login",
         "account_logout",
         "account_reauthenticate",

@@ -47,6 +47,7 @@ def _row(line: Line) -> Row:
     return {
         "label": line.label,
         "count": line.records,
+        "is_more": line.is_more,
         "fate": "keep" if line.is_kept else "wait" if waits else "delete",
         "reason": line.reason,
         "until": line.until,

@@ -14,7 +14,8 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from accounts import datamap, paying
-from accounts.datamap import Category
+from accounts.datamap import Audience, Category
+from accounts.datamap.reading import MOST_COUNTED
 from accounts.models import Account, Invoice, Service
 from retention import schedule, waiting
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, Stage, ToldHold
@@ -62,6 +63,8 @@ class Line:
     reason: Any
     waits_for: tuple[Blocker, ...] = ()
     waits_for_rest: bool = False
+    # There are more than `records`: a page counts no further.
+    is_more: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,26 @@ def _kept_still(account: Account, at: dt.datetime) -> list[Line]:
 
 
 def _lines(account: Account, at: dt.datetime, due_at: dt.datetime) -> list[Line]:
-    counts = datamap.counts([account.pk], schedule.cutoffs(at))
+    counts = _counts(account, at)
     newest = Invoice.objects.filter(account=account).aggregate(newest=Max("issued_at"))["newest"]
     lines = []
     for category in datamap.categories():
         rule = schedule.RULES[category]
         until = schedule.kept_until(category, newest, due_at)
-        lines.append(Line(category.value, category.label, counts[category.value], until > due_at, until, rule.reason))
+        records = counts.get(category, 0)
+        line = Line(category.value, category.label, min(records, MOST_COUNTED), until > due_at, until, rule.reason)
+        lines.append(replace(line, is_more=records > MOST_COUNTED))
     return lines
+
+
+def _counts(account: Account, at: dt.datetime) -> dict[Category, int]:
+    """Return how many records of each category the customer may see and the purge erases, counted up to a limit."""
+    models = {model: entry for model, entry in datamap.governed().items() if Audience.CUSTOMER in entry.shown}
+    found: dict[Category, int] = {}
+    for model, rows in datamap.capped_counts(account.pk, schedule.cutoffs(at), models).items():
+        category = models[model].category
+        found[category] = found.get(category, 0) + rows
+    return found
 
 
 def _waiting(lines: list[Line], told: list[Blocker]) -> list[Line]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import structlog
 from celery import shared_task
+from django.utils import timezone
 
+from accounts import exporting
 from accounts.safeguards.models import Heartbeat
-from retention import purge, reminding, sweeping
+from retention import purge, reminding, schedule, sweeping
 
 log = structlog.get_logger(__name__)
+
+# A million records take a minute; a worker that hangs for hours is ended, and the rows are taken up by another.
+LONGEST_EXPORT = 4 * 3600
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -39,3 +46,20 @@ def sweep() -> None:
     """Delete what expired or was removed."""
     if rows := sweeping.sweep():
         log.info("swept", rows=rows)
+
+
+@shared_task(time_limit=LONGEST_EXPORT)  # type: ignore[untyped-decorator]
+def make_export(export_id: str) -> None:
+    """Make one export, unless somebody makes it already."""
+    cutoffs = schedule.cutoffs(timezone.now())
+    ended = exporting.make(UUID(export_id), cutoffs=cutoffs, kept_for=schedule.span("export"))
+    log.info("export", export=export_id, ended=ended)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def tend_exports() -> None:
+    """End copies whose time is over, and have made what nobody makes."""
+    if ended := exporting.expire(listed_for=schedule.span("export")):
+        log.info("exports ended", exports=ended)
+    for export_id in exporting.forgotten():
+        make_export.delay(str(export_id))

@@ -14,6 +14,8 @@ from accounts.safeguards import ledger
 from retention.models import Hold
 from retention.refusals import named
 
+# From then on the customer's activity page shows what legal staff looked at until that moment (silence.md, S8).
+ACTIVITY_TOLD = "activity.told"
 HOW = ("portal", "mail", "letter", "court")
 
 
@@ -30,5 +32,17 @@ def tell(hold_id: UUID, *, by: User, how: str, at: dt.datetime | None = None) ->
         if not Hold.objects.filter(pk=hold_id, told_at=None).update(told_at=at, told_by=by.actor, told_how=how):
             raise NotActionable(f"Hold {hold_id}: the customer was told already.")
         ledger.record(by.actor, "hold.told", hold.account_id, at=at, hold=hold.pk, how=how)
+        _open_activity(hold, by, at)
     hold.refresh_from_db()
     return hold
+
+
+def _open_activity(hold: Hold, by: User, at: dt.datetime) -> None:
+    """Write that no matter is left untold: views of legal staff until now may be shown.
+
+    The page reads this entry and never a hold. A matter that ended without being told still keeps them back; a staff
+    pause is no matter.
+    """
+    untold = Hold.objects.sealed().filter(account_id=hold.account_id).exclude(kind=Hold.Kind.OPERATIONS)
+    if not untold.exists():
+        ledger.record(by.actor, ACTIVITY_TOLD, hold.account_id, at=at)

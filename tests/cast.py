@@ -234,7 +234,6 @@ def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
         formats=["json"],
         state=Export.State.ENDED,
         asked_at=at,
-        removed_at=at,
     )
     ExportPart.objects.create(**own, export=export, number=0, content=content, created_at=at)
 

@@ -31,6 +31,7 @@ from accounts.models import (
     Contact,
     Correspondence,
     EmailChange,
+    Export,
     Invitation,
     Invoice,
     Order,
@@ -161,6 +162,10 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return own.values_list("pk", flat=True)[0]
     if name == "accounts:ticket_file":
         return Attachment.objects.filter(account_id=subject.account_id).values_list("ticket__reference", flat=True)[0]
+    if name.startswith("retention:export"):
+        return Export.objects.filter(account_id=subject.account_id).earliest("asked_at").reference
+    if key == "category":
+        return "access"
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference

@@ -34,6 +34,7 @@ from accounts.models import (
     Contact,
     Correspondence,
     EmailChange,
+    Export,
     Invitation,
     Invoice,
     Order,
@@ -51,7 +52,7 @@ from tests.visiting import signed_in
 NORMAL = (
     (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
-    (re.compile(r"(DEL|INV|ORD|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"(DEL|EXP|INV|ORD|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
     (re.compile(r"\b(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
@@ -179,6 +180,8 @@ def addresses(side: Side) -> dict[str, str]:
     """Return the address of every customer page for one side, by name."""
     invoice = Invoice.objects.filter(account=side.account_id).order_by("issued_at").first()
     ticket = Ticket.objects.filter(account=side.account_id).order_by("created_at").first()
+    export = Export.objects.filter(account=side.account_id).order_by("asked_at").first()
+    exported = [export.reference if export else "EXP-2222-2222"]
     attachment = first(Attachment, side)
     business, secret, letter = (first(model, side) for model in (BusinessItem, ConfidentialItem, Correspondence))
     order = Order.objects.filter(account=side.account_id).order_by("placed_at", "pk").first()
@@ -205,6 +208,10 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:legal_document": ["terms"],
         "accounts:legal_text": ["terms", legal_texts.versions("terms")[0].version],
         "accounts:ticket_file": [ticket.reference if ticket else "TIC-2222-2222", attachment],
+        "retention:data_category": ["access"],
+        "retention:export": exported,
+        "retention:export_download": exported,
+        "retention:export_remove": exported,
         "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pdf": [invoice.number if invoice else "INV-2222-2222"],

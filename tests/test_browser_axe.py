@@ -7,9 +7,11 @@ blocked, wrongly filled in, done. What axe-core cannot decide counts too, but fo
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +24,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
-from accounts import confiding, deciding, inviting, legal_texts, supporting
+from accounts import confiding, datamap, deciding, exporting, inviting, legal_texts, supporting
 from accounts.keys.keyring import keyring
 from accounts.models import (
     Account,
@@ -31,11 +33,13 @@ from accounts.models import (
     ConfidentialItem,
     Contact,
     Correspondence,
+    Export,
     Invoice,
     Order,
     Ticket,
     User,
 )
+from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
@@ -187,6 +191,41 @@ def test_pages_of_sign_in_and_security(look_round: Callable[..., Round], alice: 
     second.press("Sign in").look("second step").press("Sign in").look("second step, empty")
 
     assert plain.wrong + equipped.wrong + staff.wrong + second.wrong == []
+
+
+def test_pages_of_data_and_copies(look_round: Callable[..., Round]) -> None:
+    user = furnish(make_customer("dana"))
+    ledger.record("staff:x", "viewed", user.account_id, categories=["contact"], roles=["support"])
+    customer = look_round(user)
+
+    customer.look("what we hold", "/data/").look("who looked", "/data/activity/").look("in public", "/privacy/data/")
+    for category in dict.fromkeys(entry.category for entry in datamap.visible().values()):
+        customer.look(f"what we hold: {category}", f"/data/{category}/")
+    customer.look("copies", "/export/").look("new copy", "/export/new/")
+    for box in customer.visitor.page.get_by_role("checkbox").all():
+        box.uncheck()
+    customer.press("Make the export").look("new copy, nothing chosen")
+    customer.visitor.page.get_by_label("Pages to read and JSON").check()
+    customer.visitor.page.get_by_label("Sign-in history").check()
+    customer.press("Make the export").look("copy, being made")
+    export = Export.objects.underway().get()
+    exporting.make(export.pk, cutoffs={}, kept_for=DAY)
+    customer.look("copies, one ready", "/export/").look("copy, ready", f"/export/{export.reference}/")
+    customer.visitor.go(f"/export/{export.reference}/download/")
+    customer.visitor.page.get_by_label("Your password").fill(PASSWORD)
+    customer.press("Confirm and go on").look("download")
+    with customer.visitor.page.expect_download() as loading:
+        customer.visitor.page.get_by_role("button", name="Download the ZIP file").click()
+    assert (
+        hashlib.sha256(Path(loading.value.path()).read_bytes()).hexdigest() == Export.objects.get(pk=export.pk).sha256
+    )
+    customer.look("copy, fetched", f"/export/{export.reference}/").press("Delete this copy").look("copy deleted")
+    Export.objects.update(state="failed", removed_at=None)
+    customer.look("copy, failed", f"/export/{export.reference}/")
+    customer.look("copy, ended", f"/export/{export.reference}/download/", status=410)
+
+    assert customer.wrong == []
+    assert len(customer.seen) > 28
 
 
 def test_pages_of_a_customer_whose_deletion_has_to_wait(

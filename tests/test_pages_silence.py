@@ -16,7 +16,8 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Address, Contact, EmailChange, Invitation, Invoice, Ticket, User
+from accounts import datamap
+from accounts.models import Address, Contact, EmailChange, Export, Invitation, Invoice, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing, disputing, placing, plans, purge, releasing, reminding, telling
 from retention.models import DeletionRequest, Hold
@@ -67,6 +68,17 @@ def own_pages(user: User) -> list[str]:
         "/invoices/",
         "/tickets/",
         "/help/",
+        "/data/",
+        *(f"/data/{category}/" for category in dict.fromkeys(entry.category for entry in datamap.visible().values())),
+        "/data/activity/",
+        "/privacy/data/",
+        "/export/",
+        "/export/new/",
+        *(
+            reverse(f"retention:export{page}", args=[one.reference])
+            for one in Export.objects.filter(**mine, removed_at=None).order_by("pk")
+            for page in ("", "_download", "_remove")
+        ),
         "/password/change/",
         "/settings/",
         "/settings/security/",
@@ -171,7 +183,7 @@ def test_no_customer_page_asks_for_holds(charlie, sam, rita):
     assert any("retention_told_hold" in one for one in statements)
     every = {
         f"{room}:{name}"
-        for room in ("accounts", "retention")
+        for room in ("accounts", "retention", "disclosures")
         for name in get_resolver().namespace_dict[room][1].reverse_dict
         if isinstance(name, str)
     }

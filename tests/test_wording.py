@@ -39,7 +39,7 @@ BANNED = re.compile(r"\b(please|invalid|oops|irreversible|forbidden|illegal)\b",
 VERBS = {
     "Add", "Answer", "Approve", "Ask", "Assign", "Call", "Cancel", "Change", "Check", "Choose",
     "Close", "Confirm", "Continue", "Delete", "Download", "End", "Export", "Find", "Get", "Give",
-    "Go", "Keep", "Mark", "Open", "Pause", "Pay", "Place", "Preview", "Read", "Record", "Refuse",
+    "Go", "Keep", "Make", "Mark", "Open", "Pause", "Pay", "Place", "Preview", "Read", "Record", "Refuse",
     "Release", "Remove", "Reply", "Request", "Retry", "Return", "Save", "Search", "See", "Send",
     "Set", "Show", "Sign", "Stay", "Tell", "Try", "Withdraw", "Write",
 }  # fmt: skip

@@ -31,6 +31,8 @@ class Held:
     required: bool = True
     shown: frozenset[Audience] = EVERYBODY
     reach: Reach = Reach.NEVER
+    # A page shows enough of it to recognise what one knows already; the export holds it whole.
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,25 @@ class Personal:
 
 @dataclass(frozen=True)
 class Foreign:
-    """The declaration of a model that is not ours: what it holds, and what keeps it free of personal values."""
+    """The declaration of a model that is not ours: what keeps it free of personal values, and, where its rows say
+    something about a person all the same, what of them is shown.
+    """
 
     label: str
     reason: str
+    held: Personal | None = None
 
 
 _foreign: dict[str, Foreign] = {}
 
 
-def declare_foreign(label: str, reason: str) -> None:
-    """Declare a model of a library by its label ("app.Model"); `reason` says why nothing personal stands in it."""
-    _foreign[label.lower()] = Foreign(label.lower(), reason)
+def declare_foreign(label: str, reason: str, held: Personal | None = None) -> None:
+    """Declare a model of a library by its label ("app.Model"); `reason` says why nothing personal is clear in it.
+
+    `held` is for what a customer is shown of it: `account` is then the way from a row to the account's id, and `fields`
+    name what may be shown, never a secret. The library's table goes with the row it belongs to.
+    """
+    _foreign[label.lower()] = Foreign(label.lower(), reason, held)
 
 
 def foreign_entries() -> Mapping[str, Foreign]:

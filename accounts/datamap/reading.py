@@ -9,8 +9,9 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.apps import apps
-from django.db import models
-from django.db.models import Count, Value
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
+from django.db.models import Count, Min, Value
 
 from accounts.datamap.declaring import Ends, Foreign, Personal, foreign_entries
 from accounts.datamap.words import Audience, Category
@@ -28,6 +29,8 @@ CARRIES_NO_PERSON = (
     models.ForeignKey,
 )
 Model = type[models.Model]
+# A page counts this far; who wants to know exactly gets it from an export.
+MOST_COUNTED = 10_000
 
 
 def entries() -> dict[Model, Personal]:
@@ -39,6 +42,25 @@ def entries() -> dict[Model, Personal]:
 def foreign() -> Mapping[str, Foreign]:
     """Return the declared models of libraries by label."""
     return foreign_entries()
+
+
+def declaration(model: Model) -> Personal:
+    """Return what a model declares, or what is declared of a library's model that customers are shown."""
+    entry = model.__dict__.get("personal")
+    if not isinstance(entry, Personal):
+        entry = foreign()[model._meta.label_lower].held
+    if entry is None:
+        raise KeyError(f"{model._meta.label} declares nothing that is shown.")
+    return entry
+
+
+def visible() -> dict[Model, Personal]:
+    """Return the models whose rows a customer is shown, a library's included, by category and label."""
+    ours = {model: entry for model, entry in governed().items() if Audience.CUSTOMER in entry.shown}
+    theirs = {apps.get_model(one.label): one.held for one in foreign().values() if one.held is not None}
+    order = list(Category)
+    found = {**ours, **theirs}
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[1].category), item[0]._meta.label_lower)))
 
 
 def governed() -> dict[Model, Personal]:
@@ -65,7 +87,7 @@ def time_column(model: Model) -> str:
 def rows(model: Model, account_ids: Iterable[UUID]) -> models.QuerySet[Any]:
     """Return all rows of a governed model that belong to the accounts."""
     manager = cast(Any, model)._base_manager
-    return cast("models.QuerySet[Any]", manager.filter(**{f"{entries()[model].account}__in": list(account_ids)}))
+    return cast("models.QuerySet[Any]", manager.filter(**{f"{declaration(model).account}__in": list(account_ids)}))
 
 
 def shown(model: Model, account_id: UUID, cutoffs: Mapping[str, dt.datetime]) -> models.QuerySet[Any]:
@@ -76,7 +98,7 @@ def shown(model: Model, account_id: UUID, cutoffs: Mapping[str, dt.datetime]) ->
     found = rows(model, [account_id])
     if any(field.name == "removed_at" for field in model._meta.fields):
         found = found.filter(removed_at=None)
-    entry = entries()[model]
+    entry = declaration(model)
     if entry.clock in cutoffs:
         found = found.filter(**{f"{entry.time}__gte": cutoffs[entry.clock]})
     return found
@@ -129,6 +151,44 @@ def counts(account_ids: Iterable[UUID], cutoffs: Mapping[str, dt.datetime]) -> d
     for category, number in parts[0].union(*parts[1:], all=True) if parts else ():
         totals[category] += number
     return totals
+
+
+def capped_counts(account_id: UUID, cutoffs: Mapping[str, dt.datetime], models_: Iterable[Model]) -> dict[Model, int]:
+    """Return the number of rows a customer may see per model, counted to one more than `MOST_COUNTED` and no further.
+
+    One statement, and as quick for a million rows as for none: a page says "more than", and an export counts them all.
+    """
+    parts, params, wanted = [], list[Any](), list(models_)
+    for number, model in enumerate(wanted):
+        some = shown(model, account_id, cutoffs).order_by().values("pk")[: MOST_COUNTED + 1]
+        try:
+            sql, given = some.query.sql_with_params()
+        except EmptyResultSet:
+            continue
+        parts.append(f"SELECT {number}, count(*) FROM ({sql}) AS found")  # noqa: S608 - Django's own SQL
+        params += given
+    found = dict.fromkeys(wanted, 0)
+    if parts:
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(parts), params)
+            found |= {wanted[number]: rows_ for number, rows_ in cursor.fetchall()}
+    return found
+
+
+def oldest(account_id: UUID, cutoffs: Mapping[str, dt.datetime], models_: Iterable[Model]) -> dict[Model, dt.datetime]:
+    """Return the time of the oldest row still shown per model with a rolling expiry; models without rows are absent."""
+    rolling = [model for model in models_ if declaration(model).clock in cutoffs]
+    parts = [
+        shown(model, account_id, cutoffs)
+        .annotate(table=Value(model._meta.label_lower, output_field=models.CharField()))
+        .values("table")
+        .annotate(first=Min(declaration(model).time))
+        .order_by()
+        .values_list("table", "first")
+        for model in rolling
+    ]
+    found = dict(parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]) if parts else {}
+    return {model: found[model._meta.label_lower] for model in rolling if found.get(model._meta.label_lower)}
 
 
 def categories() -> list[Category]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -63,3 +66,57 @@ class Reach(StrEnum):
     RECORD = "2703(c)(1)"
     CONTENT = "2703(a)"
     NEVER = "never"
+
+
+class LegalBasis(models.TextChoices):
+    """Why a purpose is allowed, in plain words; the value is the place in the GDPR."""
+
+    CONTRACT = "GDPR Art. 6(1)(b)", _("We need it to keep our contract with you.")
+    INTEREST = "GDPR Art. 6(1)(f)", _("We have a fair reason of our own, and you can object.")
+    DUTY = "GDPR Art. 6(1)(c)", _("The law requires it of us.")
+
+
+BASES: Mapping[Purpose, LegalBasis] = {
+    Purpose.SERVICES: LegalBasis.CONTRACT,
+    Purpose.INVOICING: LegalBasis.CONTRACT,
+    Purpose.SUPPORT: LegalBasis.CONTRACT,
+    Purpose.ADMINISTER: LegalBasis.CONTRACT,
+    Purpose.FRAUD: LegalBasis.INTEREST,
+    Purpose.LAYOUT: LegalBasis.INTEREST,
+    Purpose.SECURITY: LegalBasis.INTEREST,
+    Purpose.LAW: LegalBasis.DUTY,
+}
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A company that works for us under contract and is given data of some categories (P13): nobody else is."""
+
+    name: Any
+    why: Any
+    categories: frozenset[Category]
+
+
+RECIPIENTS = (
+    Recipient(
+        _("Our payment provider"),
+        _("to take payments"),
+        frozenset({Category.BILLING, Category.INVOICES}),
+    ),
+    Recipient(
+        _("Our mail provider"),
+        _("to deliver our mails to you"),
+        frozenset({Category.CORRESPONDENCE, Category.CONTACT}),
+    ),
+)
+
+
+def recipients(category: str) -> list[Recipient]:
+    """Return who is given data of a category, by the nature of their work for us."""
+    return [recipient for recipient in RECIPIENTS if category in recipient.categories]
+
+
+def bases(purposes: tuple[Purpose, ...]) -> list[LegalBasis]:
+    """Return the legal bases of some purposes, each once, in the order of the words."""
+    used = {BASES[purpose] for purpose in purposes}
+    return [basis for basis in LegalBasis if basis in used]
