@@ -25,8 +25,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from ua_parser import parse
 
+from accounts import restricting
 from accounts.datamap import Purpose
-from accounts.models import Account, Address, Order, PaymentMethod, Restriction
+from accounts.models import Account, Address, Order, PaymentMethod
 from accounts.safeguards.calendar import add_business_days
 
 log = structlog.get_logger(__name__)
@@ -173,7 +174,7 @@ RULES = {
 
 def is_restricted(account: Account) -> bool:
     """Return whether the customer stopped the use against fraud: then no order is scored, and a person looks at it."""
-    return Restriction.objects.standing([account.pk], Purpose.FRAUD).exists()
+    return restricting.is_restricted(account.pk, Purpose.FRAUD)
 
 
 def score(facts: Facts) -> dict[str, int]:

@@ -19,7 +19,8 @@ from django.db import transaction
 from django.utils import timezone
 from iso3166 import countries_by_alpha2
 
-from accounts import mailing
+from accounts import mailing, restricting
+from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import reference, uuid7
 from accounts.keys.keyring import keyring
@@ -80,6 +81,7 @@ def issue_invoice(
         if known is not None:
             return known
         refuse_closed(account)
+        restricting.refuse(account.pk, Purpose.INVOICING)
         return write(account, lines, currency, by=by, due_days=due_days, invoice_id=submission, at=at)
 
 

@@ -23,7 +23,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from ua_parser import parse
 
-from accounts import fraud, mailing
+from accounts import fraud, mailing, restricting
+from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.fulfilling import fulfil
 from accounts.invoicing import BilledLine, refuse_closed, total_of
@@ -82,6 +83,7 @@ def place_order(
         if known is not None:
             return known
         refuse_closed(account)
+        restricting.refuse(account.pk, Purpose.SERVICES)
         _judge(order, noted)
         _write(order, lines, noted)
         facts = {"order": order.pk, "state": order.state, "score": order.score, "cents": total}

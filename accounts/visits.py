@@ -18,10 +18,11 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts import restricting
 from accounts.datamap import Purpose
 from accounts.keys.keyring import KeyDestroyed
 from accounts.keys.provider import KeyUnavailable
-from accounts.models import Account, PageVisit, Restriction, User
+from accounts.models import Account, PageVisit, User
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ def note(request: HttpRequest, at: dt.datetime | None = None) -> None:
     if isinstance(user, User) and user.is_staff:
         return
     account_id = user.account_id if isinstance(user, User) else None
-    if account_id is not None and Restriction.objects.standing([account_id], Purpose.LAYOUT).exists():
+    if account_id is not None and restricting.is_restricted(account_id, Purpose.LAYOUT):
         return
     assert request.resolver_match is not None  # noqa: S101 - is_counted looked
     visit = PageVisit(account_id=account_id, page=request.resolver_match.view_name[:60], at=at or timezone.now())

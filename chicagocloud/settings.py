@@ -234,6 +234,9 @@ ACCOUNT_RATE_LIMITS = {
     "change_settings": "30/10m/user",
     "send_file": "30/10m/user",
     "ask_export": "10/d/user",
+    "find_request": "30/5m/ip,10/10m/key",
+    "ask_request": "10/1h/ip,5/1d/key",
+    "write_request": "20/10m/ip,20/10m/key",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -16,15 +16,18 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.admin_base import Eyes
+from accounts.datamap import Purpose
 from accounts.models import Order, State, Ticket, User
+from accounts.restricting import stopped
 from accounts.roles import may
 from accounts.templatetags.portal_tags import moment
 from retention import sight
-from retention.models import DeletionRequest, Dispute, Hold
+from retention.models import DeletionRequest, Dispute, Hold, PrivacyRequest
 
 SHOWN = 10
 SOON = dt.timedelta(days=3)
 REVIEW_SOON = dt.timedelta(days=14)
+DUE_SOON = dt.timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,26 @@ def piles(user: User) -> Iterator[Pile]:
         orders = Order.objects.in_review().filter(account__state=State.ACTIVE)
         yield Pile("Orders in review", "No order waits for a review.", orders, "placed_at")
     if may(user, "accounts.reply_ticket"):
-        tickets = Ticket.objects.waiting_for_staff(now)
+        tickets = Ticket.objects.waiting_for_staff(now).exclude(stopped(Purpose.SUPPORT, "account"))
         yield Pile("Tickets that wait for us", "No ticket waits for us.", tickets, "created_at", _reference)
+    if may(user, "retention.decide_request"):
+        yield from _requests(user, now)
+
+
+def _requests(user: User, now: dt.datetime) -> Iterator[Pile]:
+    running = PrivacyRequest.objects.open().defer("permission")
+    due = running.verified().filter(expected_by__lt=now + DUE_SOON)
+    mine = running.filter(assigned_to=user.pk)
+    unverified = running.filter(verified_at=None).exclude(address_confirmed_at=None)
+    unassigned = running.verified().filter(assigned_to=None)
+    yield Pile("Privacy requests due soon", "No privacy request is due soon.", due, "expected_by", _named)
+    yield Pile("My privacy requests", "No privacy request is yours.", mine, "expected_by", _named)
+    yield Pile("Privacy requests to verify", "No privacy request is to be verified.", unverified, "expected_by", _named)
+    yield Pile("Privacy requests of nobody", "Every privacy request is somebody's.", unassigned, "expected_by", _named)
+
+
+def _named(request: PrivacyRequest) -> str:
+    return f"{request.reference}: {request.get_right_display()}"
 
 
 def _holds(user: User, now: dt.datetime) -> Iterator[Pile]:

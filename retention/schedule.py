@@ -67,6 +67,8 @@ NUMBERS = {
     "export": Number(7, "calendar days", Basis.CHOICE, "published practice: a download link lasts seven days"),
     "code_of_request": Number(24, "hours", Basis.CHOICE, "time to use the code that proves an address"),
     "unverified": Number(14, "calendar days", Basis.CHOICE, "a request nobody proved to be theirs is not kept"),
+    "answered": Number(60, "calendar days", Basis.CHOICE, "time to read the answer to a request and to appeal"),
+    "dropped": Number(7, "calendar days", Basis.CHOICE, "a withdrawn or expired request needs no words any more"),
     "confirm": Number(10, "business days", Basis.LAW, "11 CCR 7021(a)"),
     "answer": Number(45, "calendar days", Basis.LAW, "11 CCR 7021(b)"),
     "extension": Number(45, "calendar days", Basis.LAW, "11 CCR 7021(b): once, with the reason"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import exporting
 from accounts.safeguards.models import Heartbeat
-from retention import purge, reminding, schedule, sweeping
+from retention import cleaning, deciding, purge, reminding, schedule, sweeping
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ def remind() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Delete what expired or was removed."""
+    """Delete what expired or was removed; end requests that nobody proved, clean up those that ended."""
     if rows := sweeping.sweep():
         log.info("swept", rows=rows)
 
@@ -63,3 +63,6 @@ def tend_exports() -> None:
         log.info("exports ended", exports=ended)
     for export_id in exporting.forgotten():
         make_export.delay(str(export_id))
+    expired, cleaned = deciding.expire(), cleaning.clean()
+    if expired or cleaned:
+        log.info("requests cleaned up", expired=expired, cleaned=cleaned)

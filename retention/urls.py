@@ -1,4 +1,4 @@
-"""Addresses of data, exports and deletions, and of pages below that need a number of the schedule.
+"""Addresses of data, exports, deletions and requests, and of pages below that need a number of the schedule.
 
 The code of a request is never part of one.
 """
@@ -10,7 +10,7 @@ from functools import partial
 from django.urls import path
 
 from accounts.pages import email, members
-from retention import data_views, export_views, schedule, views
+from retention import asking_views, data_views, export_views, request_views, schedule, views
 
 app_name = "retention"
 EMAIL_CHANGE = {"lasts": partial(schedule.span, "email_change")}
@@ -32,4 +32,16 @@ urlpatterns = [
     path("email/change/", email.ask, EMAIL_CHANGE, name="email_change"),
     path("contacts/<uuid:contact>/email/", email.ask_for_contact, EMAIL_CHANGE, name="contact_email_change"),
     path("members/invite/", members.invite, INVITATION, name="member_invite"),
+    path("requests/", request_views.requests, name="requests"),
+    path("requests/new/", request_views.new, name="request_new"),
+    path("requests/new/<slug:right>/", request_views.ask, name="request_ask"),
+    path("requests/allow/", request_views.allow, name="request_allow"),
+    path("requests/<slug:reference>/", request_views.one, name="request"),
+    path("requests/<slug:reference>/withdraw/", request_views.withdraw, name="request_withdraw"),
+    path("request/", asking_views.start, name="ask_start"),
+    path("request/new/<slug:right>/", asking_views.ask, name="ask_for"),
+    path("request/new/<slug:right>/agent/", asking_views.ask_agent, name="ask_agent"),
+    path("request/find/", asking_views.find, name="ask_find"),
+    path("request/<slug:reference>/", asking_views.status, name="ask_status"),
+    path("request/<slug:reference>/withdraw/", asking_views.withdraw, name="ask_withdraw"),
 ]

@@ -21,8 +21,8 @@ from accounts.admin_base import Act, RecordAdmin
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
 from retention import closing, disputing, keeping, placing, releasing, switching
-from retention.models import DeletionRequest, Hold
-from tests.cast import DAY, bind, furnish, make_customer, make_staff, owe
+from retention.models import DeletionRequest, Hold, PrivacyRequest
+from tests.cast import DAY, ask_as_a_stranger, ask_something, bind, furnish, make_customer, make_staff, owe
 from tests.visiting import entered
 
 ROLES = [role.value for role in Role]
@@ -47,6 +47,7 @@ class World:
     customer: User
     request: DeletionRequest
     staff: Staff
+    stranger: PrivacyRequest
 
     @property
     def account(self) -> Account:
@@ -71,6 +72,8 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     staff = Staff()
     # Those whom a sealed matter takes are there before it: lists of users must not differ by them.
     assert {staff[role] for role in ("legal", "privacy_officer", "billing", "administrator")}
+    ask_something(customer)
+    stranger = ask_as_a_stranger()
     asked = closing.close(account_id, by=customer, submission=uuid4(), at=timezone.now() - closed_for).request
     disputing.open_dispute(
         account_id, processor="trial", reference="dp_walker", amount_cents=1290, by=staff["billing"].actor
@@ -78,7 +81,7 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     issuing.issue("billing", ["disputes:write"], by=staff["administrator"], days=30)
     switching.stop("support", by=staff["administrator"])
     customer.refresh_from_db()
-    return World(customer, asked, staff)
+    return World(customer, asked, staff, stranger)
 
 
 def seal(world: World, by: str = "legal") -> Hold:

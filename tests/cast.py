@@ -58,6 +58,8 @@ from accounts.models import (
 )
 from accounts.registering import PostalAddress, register, register_staff
 from accounts.sessions import SessionStore
+from retention import asking, requesting
+from retention.models import PrivacyRequest
 
 PASSWORD = "correct horse battery staple"
 DAY = dt.timedelta(days=1)
@@ -372,6 +374,19 @@ def make_invoice(
         created_at=at,
     )
     return invoice
+
+
+def ask_something(user: User, right: str = "rectification", at: dt.datetime | None = None) -> PrivacyRequest:
+    """Let the owner of the account make a privacy request."""
+    wish = requesting.Wish(right, details=f"What {name_of(user)} wants")
+    assert user.account_id is not None
+    return requesting.ask(user.account_id, wish, by=user, submission=uuid4(), at=at)
+
+
+def ask_as_a_stranger(email: str = "stranger@stranger.example", right: str = "rectification") -> PrivacyRequest:
+    """Let somebody without a sign-in make a privacy request."""
+    person = asking.Person("Stranger Canary", email, {"postcode": "60601"})
+    return asking.ask(requesting.Wish(right, details="What a stranger wants"), person, submission=uuid4())
 
 
 def owe(user: User, at: dt.datetime | None = None) -> Invoice:

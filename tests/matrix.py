@@ -40,9 +40,9 @@ from accounts.models import (
 )
 from accounts.safeguards.models import Heartbeat
 from retention import cancelling, closing
-from retention.models import DeletionRequest
+from retention.models import DeletionRequest, PrivacyRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
-from tests.cast import DAY, furnish, make_customer, owe
+from tests.cast import DAY, ask_something, furnish, make_customer, owe
 from tests.passkeys import give_passkey
 from tests.visiting import entered
 
@@ -75,6 +75,7 @@ def make_town() -> Town:
     for user in (own, closed, ended):
         owe(user)
         give_passkey(user)
+        ask_something(user)
     staff = {role: world.staff[role] for role in ["none", *ROLES]}
     people = {"own": own, "other": other, "closed": closed, "ended": ended, **staff}
     clients = {"anonymous": Client(), **{name: Client() for name in people}}
@@ -166,6 +167,12 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return Export.objects.filter(account_id=subject.account_id).earliest("asked_at").reference
     if key == "category":
         return "access"
+    if key == "right":
+        return "rectification"
+    if name in {"retention:request", "retention:request_withdraw"}:
+        return PrivacyRequest.objects.get(account_id=subject.account_id).reference
+    if name in {"retention:ask_status", "retention:ask_withdraw"}:
+        return town.world.stranger.reference
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference

@@ -45,14 +45,14 @@ from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
 from retention import closing
-from retention.models import DeletionRequest
+from retention.models import DeletionRequest, PrivacyRequest
 from tests.cast import PASSWORD, furnish, make_customer
 from tests.visiting import signed_in
 
 NORMAL = (
     (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
-    (re.compile(r"(DEL|EXP|INV|ORD|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"(DEL|EXP|INV|ORD|PRV|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
     (re.compile(r"\b(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
@@ -222,6 +222,9 @@ def addresses(side: Side) -> dict[str, str]:
         "mfa_remove_webauthn": [1],
         "mfa_edit_webauthn": [1],
         "retention:delete_cancel": [side.request.reference if side.request else "DEL-2222-2222"],
+        **{f"retention:{name}": [_privacy_reference(side)] for name in ("request", "request_withdraw")},
+        **{f"retention:{name}": ["PRV-2222-2222"] for name in ("ask_status", "ask_withdraw")},
+        **{f"retention:{name}": ["rectification"] for name in ("request_ask", "ask_for", "ask_agent")},
     }
     return {name: reverse(name, args=given.get(name, [])) for name in customer_pages()}
 
@@ -236,6 +239,11 @@ def first(model: type[OfAccount], side: Side) -> UUID:
     rows: Any = model._default_manager.filter(account=side.account_id)
     found: UUID | None = rows.order_by("created_at", "pk").values_list("pk", flat=True).first()
     return found or uuid4()
+
+
+def _privacy_reference(side: Side) -> str:
+    asked = PrivacyRequest.objects.filter(account=side.account_id).order_by("received_at", "pk").first()
+    return asked.reference if asked else "PRV-2222-2222"
 
 
 def walk(side: Side, visitor: Client) -> dict[str, str]:

@@ -150,6 +150,7 @@ def test_every_text_column_of_a_person_is_sealed_or_said_to_be_plain():
 BESIDES = {
     "place-hold": {"kind": "legal"},
     "pause": {"days": "1"},
+    "deny": {"reason": "other"},
     "make": {"scopes": "disputes:write", "days": "30"},
     "record-payment": {"method": "bank transfer", "submission": str(uuid4())},
     "note-ticket": {"submission": str(uuid4())},

@@ -20,8 +20,8 @@ from accounts import datamap
 from accounts.models import Address, Contact, EmailChange, Export, Invitation, Invoice, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing, disputing, placing, plans, purge, releasing, reminding, telling
-from retention.models import DeletionRequest, Hold
-from tests.cast import PASSWORD, bind, furnish, make_customer, owe
+from retention.models import DeletionRequest, Hold, PrivacyRequest
+from tests.cast import PASSWORD, ask_something, bind, furnish, make_customer, owe
 from tests.pairing import Side, addresses
 from tests.visiting import cancel_of, close_in, confirmed, find_in, signed_in, sql, status_of, text, words
 
@@ -85,6 +85,21 @@ def own_pages(user: User) -> list[str]:
         "/settings/security/passkeys/",
         "/settings/sessions/",
         "/settings/sessions/end/",
+        "/requests/",
+        "/requests/new/",
+        "/requests/new/rectification/",
+        "/requests/allow/",
+        "/request/",
+        "/request/new/rectification/",
+        "/request/new/rectification/agent/",
+        "/request/find/",
+        "/request/PRV-2222-2222/",
+        "/request/PRV-2222-2222/withdraw/",
+        *(
+            reverse(f"retention:{name}", args=[one.reference])
+            for one in PrivacyRequest.objects.filter(**mine).order_by("pk")
+            for name in ("request", "request_withdraw")
+        ),
         *(reverse("accounts:invoice", args=[one.number]) for one in Invoice.objects.filter(**mine).order_by("pk")),
         *(reverse("accounts:invoice_pay", args=[one.number]) for one in Invoice.objects.filter(**mine).order_by("pk")),
         *(reverse("accounts:ticket", args=[one.reference]) for one in Ticket.objects.filter(**mine).order_by("pk")),
@@ -150,6 +165,7 @@ def visited(user: User, sam: User) -> tuple[set[str], list[str]]:
         names.add(answer.resolver_match.view_name)
         statements.extend(asked)
 
+    ask_something(user)
     visitor = confirmed(user)
     for page in own_pages(user):
         visit(visitor, page)

@@ -314,7 +314,7 @@ def test_every_mail_has_its_parts_and_is_short(path):
 def test_a_subject_names_no_person(path):
     subject = next(line for line in source(path).splitlines() if "Subject:" in line)
 
-    assert set(re.findall(r"\{\{ *(\w+)", subject)) <= {"reference", "days"}
+    assert set(re.findall(r"\{\{ *(\w+)", subject)) <= {"reference", "days", "until"}
 
 
 def test_a_mail_without_a_part_or_too_long_is_caught():

@@ -13,16 +13,17 @@ from uuid import UUID, uuid4
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts import supporting
+from accounts import restricting, supporting
 from accounts.admin.links import account_link
 from accounts.admin_base import ERASED, HIDDEN, Act, Eyes, RecordAdmin, Section, asking, staff
-from accounts.datamap import Category
+from accounts.datamap import Category, Purpose
 from accounts.downloading import download
 from accounts.models import Attachment, State, Ticket, TicketMessage, User
 from accounts.page_forms import LONGEST_BODY
@@ -186,6 +187,11 @@ class TicketAdmin(RecordAdmin):
     ordering = ("-created_at",)
     # What the rooms above know of a ticket: each gives facts of its own. They stand here, because this room knows none.
     told_by: ClassVar[list[Callable[[Ticket], list[tuple[str, Any]]]]] = []
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket]:
+        """Return the tickets that may be used to answer: none of a customer who stopped this use of their messages."""
+        tickets: QuerySet[Ticket] = super().get_queryset(request)
+        return tickets.exclude(restricting.stopped(Purpose.SUPPORT, "account"))
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [

@@ -1,0 +1,257 @@
+"""Requests that ended are cleaned up however they ended: of a stranger no word, no file and no key is left."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from accounts.keys.keyring import keyring
+from accounts.keys.models import KeyWrap
+from accounts.models import Account, State, User
+from accounts.safeguards.models import DestructionOrder, LedgerEntry, OutboxMessage
+from retention import (
+    asking,
+    cleaning,
+    closing,
+    conversing,
+    deciding,
+    extending,
+    placing,
+    proving,
+    purge,
+    request_clocks,
+)
+from retention.models import Hold, PrivacyRequest, RequestMessage
+from retention.models.privacy import OWN_KEY, Status
+from retention.requesting import Wish
+from retention.tasks import sweep
+from tests.cast import DAY, ask_something, furnish, make_customer, make_staff
+from tests.pairing import relay
+from tests.searching import dumps, found_in, in_redis, server_logs
+from tests.servers import current_stage
+from tests.test_canaries import boxes_in, opened_by_any_key
+from tests.test_requests_strangers import ask, code_in_mail, proved
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+NAME = "quixotina"
+WORDS = (NAME, f"{NAME}@{NAME}.example", "QX-70415", "permission-of-quixotina")
+
+
+@pytest.fixture
+def officer() -> User:
+    return make_staff("olga", "privacy_officer")
+
+
+def later(request: PrivacyRequest, *, days: int = 0) -> dt.datetime:
+    """Return the moment at which a request's words go, or so many days after it."""
+    request.refresh_from_db()
+    assert request.decided_at is not None
+    return request_clocks.cleaned_at(request.status, request.decided_at) + dt.timedelta(days=days, seconds=1)
+
+
+def ended(how: str, officer: User) -> PrivacyRequest:
+    """Return a request without an account that ended so."""
+    if how == "expired":
+        request = ask()
+        deciding.expire(timezone.now() + 15 * DAY)
+        return request
+    request = proved(facts={"postcode": "60601", "account_number": "1"})
+    if how == "revoked":
+        return deciding.withdraw(request.pk, by=None)
+    if how == "denied":
+        return deciding.deny(request.pk, by=officer, reason="no_match", answer="We hold nothing.")
+    proving.compare(request.pk, by=officer, matched=2)
+    return deciding.fulfil(request.pk, by=officer, answer="Corrected.")
+
+
+@pytest.mark.parametrize("how", ["fulfilled", "denied", "revoked", "expired"])
+def test_however_it_ended_its_words_and_its_key_go(how: str, officer: User) -> None:
+    request = ended(how, officer)
+    request.refresh_from_db()
+    assert request.status == how
+    at = later(request)
+    assert cleaning.clean(at - 2 * dt.timedelta(seconds=1)) == 0
+
+    assert cleaning.clean(at) == 1
+    request.refresh_from_db()
+    with keyring():
+        assert [name for name in cleaning.WORDS if getattr(request, name) is not None] == []
+    assert request.cleaned_at == at and (request.status, request.reference) == (how, request.reference)
+    assert KeyWrap.objects.filter(key__subject=request.pk, key__category=OWN_KEY).exists()
+    purge.ring()
+    assert not KeyWrap.objects.filter(key__subject=request.pk).exists()
+    assert cleaning.clean(at) == 0
+
+
+def test_the_record_itself_goes_after_the_months_the_law_asks(officer: User) -> None:
+    request = ended("denied", officer)
+    cleaning.clean(later(request))
+    assert request.decided_at is not None
+    end = request_clocks.deleted_at(request.decided_at)
+
+    # Its key is still to be destroyed: the order needs the record.
+    assert cleaning.clean(end + DAY) == 0
+    purge.ring()
+    assert cleaning.clean(end - DAY) == 0
+    assert cleaning.clean(end + DAY) == 1
+    assert not PrivacyRequest.objects.exists()
+
+
+def test_an_unproved_request_expires_and_a_proved_one_does_not() -> None:
+    stale, kept = ask(), proved(details="another")
+    assert deciding.expire(timezone.now() + 13 * DAY) == 0
+
+    assert deciding.expire(timezone.now() + 15 * DAY) == 1
+    stale.refresh_from_db()
+    kept.refresh_from_db()
+    assert (stale.status, stale.decided_by, kept.status) == (Status.EXPIRED, "system", Status.OPEN)
+    assert proving.enter(stale.reference, "AAAA-AAAA-AAAA-AAAA-AAAA") is None
+
+
+def test_the_daily_task_does_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ask()
+    long_ago = timezone.now() - 40 * DAY
+    PrivacyRequest.objects.filter(pk=request.pk).update(code_ends_at=long_ago)
+    monkeypatch.setattr(deciding, "schedule", Rushed())
+    sweep()
+    request.refresh_from_db()
+    assert request.status == Status.EXPIRED
+
+
+class Rushed:
+    """A schedule in which nothing lasts."""
+
+    def span(self, name: str) -> dt.timedelta:
+        return dt.timedelta(0)
+
+
+def test_a_message_of_staff_and_a_note_go_too(alice: User, officer: User) -> None:
+    request = ask_something(alice)
+    conversing.write(request.pk, by=alice, body="Mine")
+    conversing.note(request.pk, by=officer, body="Theirs")
+    extending.extend(request.pk, by=officer, reason="An archive.")
+    deciding.withdraw(request.pk, by=alice)
+
+    assert cleaning.clean(later(request)) == 1
+    assert not RequestMessage.objects.exists()
+    # The account's own key stays: its tickets are under it.
+    assert not DestructionOrder.objects.filter(subject=request.pk).exists()
+
+
+def test_a_hold_keeps_the_words_and_no_page_shows_them(alice: User, rita: User) -> None:
+    request = ask_something(alice)
+    deciding.withdraw(request.pk, by=alice)
+    placing.place(alice.account_id, Hold.Kind.LEGAL, by=rita.actor, categories=["support"], matter="sealed")
+    at = later(request)
+
+    assert cleaning.clean(at) == 0
+    request.refresh_from_db()
+    assert request.details is not None
+    assert cleaning.is_past(request, at)
+    # The control: a hold of something else keeps nothing of it.
+    other = make_customer("otto")
+    free = ask_something(other)
+    deciding.withdraw(free.pk, by=other)
+    placing.place(other.account_id, Hold.Kind.LEGAL, by=rita.actor, categories=["invoices"], matter="sealed")
+    assert cleaning.clean(later(free)) == 1
+
+
+def test_what_an_erased_account_asked_for_ends_with_it(officer: User) -> None:
+    long_ago = timezone.now() - 3650 * DAY
+    owner = furnish(make_customer("zora"), at=long_ago)
+    running = ask_something(owner)
+    conversing.write(running.pk, by=owner, body="Mine")
+    done = ask_something(owner, "complaint")
+    deciding.fulfil(done.pk, by=officer, answer="Sorry.")
+    closing.close(owner.account_id, by=owner, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    for _ in range(3):
+        purge.ring(timezone.now() + DAY)
+    assert Account.objects.get(pk=owner.account_id).state == State.ERASED
+
+    sweep()
+    for request in (running, done):
+        request.refresh_from_db()
+        assert request.cleaned_at is not None and request.email_digest is None and request.details is None
+    assert (running.status, done.status) == (Status.EXPIRED, Status.FULFILLED)
+    assert not RequestMessage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE retention_privacyrequest SET cleaned_at = now()",
+        "UPDATE retention_privacyrequest SET cleaned_at = now(), details = NULL, name = NULL, email = NULL",
+    ],
+)
+def test_sql_cannot_call_clean_what_is_not(sql: str, officer: User, runtime: Any) -> None:
+    ended("denied", officer)
+    with pytest.raises(Exception, match="still holds words"):
+        runtime.execute(sql)
+
+
+def test_no_key_goes_before_the_cleaning_is_committed(officer: User) -> None:
+    request = ended("denied", officer)
+    from accounts.safeguards import shredding
+
+    shredding.order({request.pk: [OWN_KEY]})
+    purge.ring()
+
+    assert KeyWrap.objects.filter(key__subject=request.pk).exists()
+
+
+# ------------------------------------------------------------------------------------------------------- the canary
+
+
+def canary(officer: User) -> PrivacyRequest:
+    """Return a request with canaries in every field, its upload included, that ended in a denial."""
+    agent = asking.Agent(
+        f"{NAME} agent", f"agent-{NAME}@{NAME}.example", f"permission-of-{NAME}.pdf", b"%PDF " + NAME.encode()
+    )
+    facts = {"postcode": "QX-70415", "service": f"www.{NAME}.example"}
+    person = asking.Person(f"{NAME.title()} Canary", f"{NAME}@{NAME}.example", facts, agent)
+    request = asking.ask(Wish("rectification", details=f"{NAME} asks"), person, submission=uuid4())
+    proving.enter(request.reference, code_in_mail(request))
+    conversing.write(request.pk, by=None, body=f"{NAME} writes")
+    conversing.note(request.pk, by=officer, body=f"{NAME} noted")
+    extending.extend(request.pk, by=officer, reason=f"{NAME} waits")
+    return deciding.deny(request.pk, by=officer, reason="no_match", answer=f"Dear {NAME}")
+
+
+def everywhere() -> list[str]:
+    stage = current_stage()
+    content = {**dumps(stage), **in_redis(stage), **server_logs(stage)}
+    return [found for where, text in content.items() for found in found_in(text, WORDS, where)]
+
+
+def test_somebody_without_an_account_is_nowhere_in_clear_before_and_nowhere_at_all_after(officer: User) -> None:
+    request = canary(officer)
+    assert everywhere() == []
+    boxes = [box for row in (PrivacyRequest.objects.get(), *RequestMessage.objects.all()) for box in boxes_in(row)]
+    assert len(boxes) >= 11
+    assert len(opened_by_any_key(boxes)) == len(boxes)
+
+    relay()
+    assert cleaning.clean(later(request)) == 1
+    purge.ring()
+
+    assert opened_by_any_key(boxes) == []
+    assert everywhere() == []
+    assert not OutboxMessage.objects.filter(subject=request.pk).exclude(content=None).exists()
+    assert not KeyWrap.objects.filter(key__category="mail").exists()
+    assert not LedgerEntry.objects.filter(body__icontains=NAME).exists()
+    letters = [letter for letter in mail.outbox if NAME in letter.subject + letter.body]
+    assert letters == []
+
+
+def test_a_planted_leak_of_the_canary_is_found(officer: User, owner: Any) -> None:
+    """Negative control of the search."""
+    canary(officer)
+    owner.execute("UPDATE retention_privacyrequest SET verified_by = 'by quixotina', verified_at = now()")
+
+    assert any(NAME in found for found in everywhere())
