@@ -48,6 +48,13 @@ class UnknownFields(exceptions.ValidationError):
     """The body names fields that do not exist; a field that exists with a wrong value is 422 instead."""
 
 
+class UnreadableParameter(UnknownFields):
+    """A parameter of the address has a value that no page or record goes by; named, and never repeated (400)."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__({name: [sentence]})
+
+
 class Conflict(exceptions.APIException):
     """The state of things does not allow it."""
 

@@ -1,7 +1,8 @@
 """Tokens of other systems: made once, shown once, stored as a hash, revoked for good.
 
-Who may: the roles with "accounts.make_token" and "accounts.revoke_token", which the door checks. The secret
-stands in no table, log or ledger entry; whoever loses it makes a new token.
+Each has scopes of the table, an end within a year and, if wanted, networks it works from. Who may: the roles with
+"accounts.make_token" and "accounts.revoke_token", which the door checks. The secret stands in no table, log or ledger
+entry; whoever loses it makes a new token.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -18,18 +19,13 @@ from django.utils import timezone
 
 from accounts.errors import NotActionable
 from accounts.models import ApiToken, User
+from accounts.networks import clean_networks
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
+from accounts.scopes import Holder, unknown
 
-# What a token may open; each is asked for by the API view it names.
-SCOPES = {
-    "disputes:write": "report payment disputes",
-    "orders:write": "place orders",
-    "orders:read": "read how orders stand",
-    "invoices:write": "issue invoices",
-    "invoices:read": "read how invoices stand",
-}
 LONGEST_DAYS = 366
+PREFIX = "ccp_"
 
 
 def digest_of(secret: str) -> bytes:
@@ -38,27 +34,35 @@ def digest_of(secret: str) -> bytes:
 
 
 def issue(
-    name: str, scopes: Sequence[str], *, by: User, days: int, at: dt.datetime | None = None
+    name: str,
+    scopes: Sequence[str],
+    *,
+    by: User,
+    days: int,
+    networks: Iterable[str] = (),
+    at: dt.datetime | None = None,
 ) -> tuple[ApiToken, str]:
     """Return a new token and its secret, which nobody can read again.
 
-    Raises ValidationError for a name that is no system's, NotActionable for a scope or a time that cannot be.
+    Raises ValidationError for a name that is no system's or a network that is none, NotActionable for a scope or a
+    time that cannot be.
     """
     at = at or timezone.now()
     _refuse_personal(name)
-    unknown = set(scopes) - set(SCOPES)
-    if unknown or not scopes or not 1 <= days <= LONGEST_DAYS:
+    reach = clean_networks(networks)
+    if not scopes or unknown(scopes, Holder.SYSTEM) or not 1 <= days <= LONGEST_DAYS:
         raise NotActionable(f"A token has a known scope and lasts 1 to {LONGEST_DAYS} days; nothing was made.")
-    secret = f"ccp_{secrets.token_urlsafe(32)}"
+    secret = f"{PREFIX}{secrets.token_urlsafe(32)}"
     with transaction.atomic(durable=True):
         token = ApiToken.objects.create(
             name=name,
             digest=digest_of(secret),
-            scopes=sorted(scopes),
+            scopes=sorted(set(scopes)),
+            networks=reach,
             created_at=at,
             expires_at=at + dt.timedelta(days=days),
         )
-        ledger.record(by.actor, "token.made", None, at=at, token=token.pk, scopes=token.scopes)
+        ledger.record(by.actor, "token.made", None, at=at, token=token.pk, scopes=token.scopes, networks=len(reach))
     return token, secret
 
 

@@ -17,6 +17,7 @@ from accounts.pages import (
     security,
     settings,
     tickets,
+    tokens,
 )
 from accounts.pages import help as help_pages
 
@@ -69,6 +70,9 @@ urlpatterns = [
     path("legal/accept/", legal.accept, name="legal_accept"),
     path("legal/<slug:document>/", legal.current, name="legal_document"),
     path("legal/<slug:document>/<slug:version>/", legal.text, name="legal_text"),
+    path("settings/tokens/", tokens.tokens, name="tokens"),
+    path("settings/tokens/new/", tokens.token_new, name="token_new"),
+    path("settings/tokens/<uuid:token>/end/", tokens.token_end, name="token_end"),
     path("help/", help_pages.help_page, name="help"),
     path("accessibility/", help_pages.accessibility, name="accessibility"),
 ]

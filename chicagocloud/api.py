@@ -7,8 +7,11 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts import api_schema  # noqa: F401 - registers the token's scheme
+from accounts.api_accounts import ReadAccount, RegisterAccount
 from accounts.api_invoices import Invoices
+from accounts.api_me import ListData, ReadData, ReadMe, Schedule
 from accounts.api_orders import PlaceOrder, ReadOrder
+from retention import promising, schedule
 from retention.api import CloseDispute, OpenDispute
 
 app_name = "api"
@@ -17,7 +20,14 @@ app_name = "api"
 docs = csp_update({"img-src": ["data:"]})(
     SpectacularSwaggerSplitView.as_view(url_name="api:schema", template_name="api/docs.html", authentication_classes=[])
 )
+# What the customers' own API says of time stands in the schedule, above the room its views are in.
+by_schedule = Schedule(schedule.cutoffs, promising.kept)
 urlpatterns = [
+    path("v1/me/", ReadMe.as_view(), name="read_me"),
+    path("v1/data/", ListData.as_view(schedule=by_schedule), name="list_data"),
+    path("v1/data/<slug:category>/", ReadData.as_view(schedule=by_schedule), name="read_data"),
+    path("v1/accounts/", RegisterAccount.as_view(), name="register_account"),
+    path("v1/accounts/<slug:number>/", ReadAccount.as_view(), name="read_account"),
     path("v1/disputes/", OpenDispute.as_view(), name="open_dispute"),
     path("v1/disputes/close/", CloseDispute.as_view(), name="close_dispute"),
     path("v1/orders/", PlaceOrder.as_view(), name="place_order"),

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 from django.shortcuts import render
 
 from accounts.uploading import accepts_files
@@ -51,3 +52,22 @@ class RequestSizeMiddleware:
         if size.isdecimal() and int(size) <= most:
             return None
         return render(request, "413.html", {"most": most // (1024 * 1024)}, status=413)
+
+
+class OneHostMiddleware:
+    """Answers 400 when a request says that it was meant for a host that is none of ours.
+
+    Links are made from the configured origin, so the header changes nothing here; a cache in between may differ.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.get_host()
+        forwarded = request.headers.get("X-Forwarded-Host")
+        if forwarded is not None:
+            host, _port = split_domain_port(forwarded)
+            if not host or not validate_host(host, settings.ALLOWED_HOSTS):
+                raise DisallowedHost("X-Forwarded-Host names a host that is not allowed.")
+        return self.get_response(request)

@@ -90,6 +90,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # Before everything that needs a database: health answers whatever is down.
     "chicagocloud.health.HealthMiddleware",
+    # Outside whatever may refuse: errors of the API carry the same header fields.
+    "accounts.api_answers.ApiAnswersMiddleware",
+    "chicagocloud.middleware.OneHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -339,9 +342,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["accounts.api_tokens.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["accounts.api_parsing.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"anon": "30/min"},
+    "DEFAULT_SCHEMA_CLASS": "accounts.api_schema.Schema",
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.api_limits.Limit"],
+    # A minute: each address that names no token, each token.
+    "DEFAULT_THROTTLE_RATES": {"anon": "30/min", "token": env.str("API_TOKEN_RATE", default="600/min")},
     "EXCEPTION_HANDLER": "accounts.api_parsing.problem_details",
     "UNAUTHENTICATED_USER": None,
     # Never unset: the library would then believe all that X-Forwarded-For says.
@@ -349,7 +353,17 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "ChicagoCloud Portal API",
-    "DESCRIPTION": "For billing and provisioning systems. Every write takes an Idempotency-Key.",
+    "DESCRIPTION": (
+        "For customers, for what is theirs, and for billing, shop and provisioning systems. "
+        "Every write takes an Idempotency-Key. Lists go on by the links they give."
+    ),
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "accounts.api_schema.add_common_answers",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "CategoryEnum": "accounts.datamap.words.Category",
+    },
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

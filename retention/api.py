@@ -11,16 +11,16 @@ import datetime as dt
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts.api_parsing import Choice, Problem, RefusesUnknownFields, Whole
+from accounts.api_base import IDEMPOTENCY_KEY, PROBLEMS, ApiView, system, taken
+from accounts.api_parsing import Choice, RefusesUnknownFields, Whole
 from accounts.api_tokens import Caller
-from accounts.idempotency import HEADER, Answer, once
+from accounts.idempotency import Answer, once
 from accounts.models import Account
 from accounts.registering import NUMBER
 from accounts.safeguards.cards import refuse_card_number
@@ -81,25 +81,7 @@ class Standing(serializers.Serializer[Any]):
     closed_at = serializers.DateTimeField(allow_null=True)
 
 
-IDEMPOTENCY_KEY = OpenApiParameter(
-    HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    required=True,
-    description="New for each write, the same for its repeats.",
-)
-PROBLEMS: dict[int, Any] = {
-    400: OpenApiResponse(Problem, "The body is no strict JSON, or names an unknown field."),
-    401: OpenApiResponse(Problem, "No live token."),
-    403: OpenApiResponse(Problem, "The token does not carry the scope disputes:write."),
-    404: OpenApiResponse(Problem, "There is no such account or dispute."),
-    409: OpenApiResponse(Problem, "The state of things does not allow it; the detail names the way out."),
-    413: OpenApiResponse(Problem, "The body is too large."),
-    422: OpenApiResponse(Problem, "A field has a value it cannot have, or the key was used with another body."),
-}
-
-
-class DisputeView(APIView):
+class DisputeView(ApiView):
     """Common part of both doors."""
 
     required_scope = "disputes:write"
@@ -121,8 +103,8 @@ class OpenDispute(DisputeView):
     )
     def post(self, request: Request) -> Response:
         """Record a dispute and hold what is needed to settle it."""
-        caller = _caller(request)
-        fields = _fields(Opening, request)
+        caller = system(request)
+        fields = taken(Opening, request)
         return once(request, caller.pk, lambda: _open(caller, fields))
 
 
@@ -138,22 +120,9 @@ class CloseDispute(DisputeView):
     )
     def post(self, request: Request) -> Response:
         """Record how a dispute ended; its hold ends with it."""
-        caller = _caller(request)
-        fields = _fields(Ending, request)
+        caller = system(request)
+        fields = taken(Ending, request)
         return once(request, caller.pk, lambda: _close(caller, fields))
-
-
-def _caller(request: Request) -> Caller:
-    caller = request.user
-    assert isinstance(caller, Caller)  # noqa: S101 - HasScope lets nobody else in
-    return caller
-
-
-def _fields(form: type[RefusesUnknownFields], request: Request) -> dict[str, Any]:
-    serializer = form(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    fields: dict[str, Any] = serializer.validated_data
-    return fields
 
 
 def _open(caller: Caller, fields: dict[str, Any]) -> Answer:

@@ -14,6 +14,7 @@ from django.utils.formats import date_format
 
 from accounts import members, owners
 from accounts.errors import NotActionable
+from accounts.granting import end_tokens
 from accounts.keys.keyring import keyring
 from accounts.members import Part
 from accounts.models import Account, Service, State, Ticket, User
@@ -46,6 +47,7 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
         Erasure.objects.filter(account=account, state=Stage.DUE).update(state=Stage.CANCELLED)
         Service.objects.filter(account=account).exclude(closing_stops_at=None).update(closing_stops_at=None)
         Ticket.objects.filter(pk=request.ticket, account=account).update(state=Ticket.State.CLOSED)
+        end_tokens(account=account, at=at)
         DeletionRequest.objects.filter(pk=request.pk).update(cancelled_at=at)
         ledger.record(by.actor, "deletion.cancelled", account.pk, at=at, request=request.pk)
         context = letters.cancelled(request, at)

@@ -64,6 +64,9 @@ OPEN_WHEN_CLOSED = frozenset(
         "retention:export_download",
         "retention:export_remove",
         "disclosures:activity",
+        # Of a closed account too a key that is lost must be ended.
+        "accounts:tokens",
+        "accounts:token_end",
         "account_login",
         "account_logout",
         "account_reauthenticate",

@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from accounts import legal_texts
 from accounts.models import (
+    AccountToken,
     Address,
     Attachment,
     BusinessItem,
@@ -146,6 +147,10 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return a_record(room, town.world).pk
     if key == "pk":
         return Authenticator.objects.filter(user=subject, type="webauthn").values_list("pk", flat=True)[0]
+    if key == "category":
+        return "identity"
+    if key == "number" and name == "api:read_account":
+        return subject.account.number if subject.account else ""
     if key == "number":
         return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list("number", flat=True)[0]
     if key in PEOPLES:
@@ -173,6 +178,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return PrivacyRequest.objects.get(account_id=subject.account_id).reference
     if name in {"retention:ask_status", "retention:ask_withdraw"}:
         return town.world.stranger.reference
+    if key == "token":
+        return AccountToken.objects.filter(account=subject.account_id).latest("pk").pk
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference

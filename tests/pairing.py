@@ -27,6 +27,7 @@ from django.utils import timezone
 
 from accounts import legal_texts
 from accounts.models import (
+    AccountToken,
     Address,
     Attachment,
     BusinessItem,
@@ -180,6 +181,7 @@ def addresses(side: Side) -> dict[str, str]:
     """Return the address of every customer page for one side, by name."""
     invoice = Invoice.objects.filter(account=side.account_id).order_by("issued_at").first()
     ticket = Ticket.objects.filter(account=side.account_id).order_by("created_at").first()
+    token = AccountToken.objects.filter(account=side.account_id).order_by("created_at").first()
     export = Export.objects.filter(account=side.account_id).order_by("asked_at").first()
     exported = [export.reference if export else "EXP-2222-2222"]
     attachment = first(Attachment, side)
@@ -212,6 +214,7 @@ def addresses(side: Side) -> dict[str, str]:
         "retention:export": exported,
         "retention:export_download": exported,
         "retention:export_remove": exported,
+        "accounts:token_end": [token.pk if token else UUID(int=0)],
         "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pdf": [invoice.number if invoice else "INV-2222-2222"],

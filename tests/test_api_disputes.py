@@ -384,6 +384,7 @@ def test_answers_are_forgotten_after_a_week(alice: User, post: Callable[..., Any
 
 def test_the_schema_describes_both_doors_and_the_token():
     schema = Client().get("/api/schema/?format=json").json()
+    assert {OPEN, CLOSE} <= set(schema["paths"])
     for path in (OPEN, CLOSE):
         post = schema["paths"][path]["post"]
         assert post["security"] == [{"token": []}]

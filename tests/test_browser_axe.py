@@ -28,6 +28,7 @@ from accounts import confiding, datamap, deciding, exporting, inviting, legal_te
 from accounts.keys.keyring import keyring
 from accounts.models import (
     Account,
+    AccountToken,
     Address,
     BusinessItem,
     ConfidentialItem,
@@ -421,6 +422,24 @@ def test_pages_about_people(look_round: Callable[..., Round], charlie: User) -> 
 
     assert owner.wrong + technician.wrong + stranger.wrong == []
     assert len(owner.seen) == 23
+
+
+def test_pages_of_a_customers_tokens(look_round: Callable[..., Round], charlie: User, alice: User) -> None:
+    owner, nothing = look_round(charlie), look_round(alice)
+    nothing.look("tokens, none", "/settings/tokens/")
+    owner.look("tokens", "/settings/tokens/")
+    page = owner.visitor.go("/settings/tokens/new/").page
+    page.get_by_label("Password").fill(PASSWORD)
+    owner.press("Confirm").look("new token", "/settings/tokens/new/")
+    owner.press("Get the token").look("new token, empty")
+    page.get_by_label("Name").fill("My script")
+    page.get_by_label("Read what we hold about you").check()
+    owner.press("Get the token").look("token made")
+    assert "ccu_" in owner.visitor.main()
+    token = AccountToken.objects.filter(account=charlie.account_id).latest("created_at")
+    owner.look("end a token", f"/settings/tokens/{token.pk}/end/").press("End the token").look("token ended")
+
+    assert owner.wrong + nothing.wrong == []
 
 
 def test_pages_that_say_what_went_wrong(look_round: Callable[..., Round]) -> None:

@@ -17,7 +17,7 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from accounts import datamap
-from accounts.models import Address, Contact, EmailChange, Export, Invitation, Invoice, Ticket, User
+from accounts.models import AccountToken, Address, Contact, EmailChange, Export, Invitation, Invoice, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing, disputing, placing, plans, purge, releasing, reminding, telling
 from retention.models import DeletionRequest, Hold, PrivacyRequest
@@ -99,6 +99,12 @@ def own_pages(user: User) -> list[str]:
             reverse(f"retention:{name}", args=[one.reference])
             for one in PrivacyRequest.objects.filter(**mine).order_by("pk")
             for name in ("request", "request_withdraw")
+        ),
+        "/settings/tokens/",
+        "/settings/tokens/new/",
+        *(
+            reverse("accounts:token_end", args=[one.pk])
+            for one in AccountToken.objects.filter(**mine, removed_at=None).order_by("pk")
         ),
         *(reverse("accounts:invoice", args=[one.number]) for one in Invoice.objects.filter(**mine).order_by("pk")),
         *(reverse("accounts:invoice_pay", args=[one.number]) for one in Invoice.objects.filter(**mine).order_by("pk")),

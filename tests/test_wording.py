@@ -246,6 +246,8 @@ SAMPLE = {
     "cancel_path": "/delete/DEL-7F3K-22/cancel/",
     "status_path": "/delete/DEL-7F3K-22/",
     "find_path": "/delete/find/",
+    "tokens_path": "/settings/tokens/",
+    "password_path": "/password/change/",
     "reset_path": "/accounts/password/reset/",
     "page_path": "/email/0198c000/",
     "stop_path": "/email/0198c000/stop/",
@@ -270,6 +272,7 @@ for moment in (
     "begins",
     "signed_in",
     "opened",
+    "made",
 ):
     SAMPLE[f"{moment}_at"] = NOON
 SAMPLE["answer_by"] = NOON

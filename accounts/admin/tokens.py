@@ -9,9 +9,11 @@ from django.contrib import admin
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts import issuing
+from accounts import issuing, scopes
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
 from accounts.models import ApiToken, User
+from accounts.networks import clean_networks
+from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
 
 
@@ -20,9 +22,23 @@ class TokenForm(forms.Form):
 
     name = forms.CharField(label="System that will use it", max_length=60, help_text="For instance: billing")
     scopes = forms.MultipleChoiceField(
-        label="What it may do", choices=list(issuing.SCOPES.items()), widget=forms.CheckboxSelectMultiple
+        label="What it may do",
+        choices=list(scopes.carried_by(scopes.Holder.SYSTEM).items()),
+        widget=forms.CheckboxSelectMultiple,
     )
     days = forms.IntegerField(label="Days until it ends", min_value=1, max_value=issuing.LONGEST_DAYS, initial=90)
+    networks = forms.CharField(
+        label="Networks it works from",
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="One to a line, like 203.0.113.0/24. Leave this empty and it works from anywhere.",
+        validators=[refuse_card_number],
+    )
+
+    def clean_networks(self) -> list[str]:
+        """Return the networks, one to a line."""
+        return clean_networks(self.cleaned_data["networks"].splitlines())
 
 
 class MakeToken(Act):
@@ -37,7 +53,9 @@ class MakeToken(Act):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> Section:
         data = form.cleaned_data
-        token, secret = issuing.issue(data["name"], data["scopes"], by=user, days=data["days"])
+        token, secret = issuing.issue(
+            data["name"], data["scopes"], by=user, days=data["days"], networks=data["networks"]
+        )
         facts = [("Token", token.pk), ("Secret", format_html("<code>{}</code>", secret))]
         return Section("Copy the secret now: it is not shown again", facts=facts)
 
@@ -65,7 +83,7 @@ class ApiTokenAdmin(RecordAdmin):
 
     acts = (MakeToken, RevokeToken)
     list_display = ("name", "created_at", "expires_at", "last_used_at", "revoked_at")
-    ordering = ("-created_at",)
+    ordering = ("-created_at", "-pk")
 
     def name_of(self, record: Any) -> str:
         return f"token of {record.name}"
@@ -74,6 +92,7 @@ class ApiTokenAdmin(RecordAdmin):
         facts = [
             ("System", record.name),
             ("Scopes", ", ".join(record.scopes)),
+            ("Networks", ", ".join(record.networks) or "anywhere"),
             ("Made", moment(record.created_at)),
             ("Ends", moment(record.expires_at) or "never"),
             ("Last used", moment(record.last_used_at) or "never"),

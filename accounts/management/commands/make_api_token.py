@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import issuing, roles
+from accounts import issuing, roles, scopes
 from accounts.errors import NotActionable
 from accounts.signing_in import find
 
@@ -23,8 +23,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Name, scopes, how long it lasts, and who answers for it."""
         parser.add_argument("name", help="what the token is for, e.g. billing")
-        parser.add_argument("--scope", action="append", required=True, choices=sorted(issuing.SCOPES))
-        parser.add_argument("--days", type=int, default=90, help="how long it lasts (default 90)")
+        parser.add_argument(
+            "--scope", action="append", required=True, choices=sorted(scopes.carried_by(scopes.Holder.SYSTEM))
+        )
+        parser.add_argument("--days", type=int, default=90, help="how long it lasts (default 90, at most 366)")
+        parser.add_argument(
+            "--network",
+            action="append",
+            default=[],
+            help="a network it works from, like 203.0.113.0/24; may be repeated",
+        )
         parser.add_argument("--by", required=True, help="user name of the administrator who makes it")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,7 +41,9 @@ class Command(BaseCommand):
         if by is None or not roles.may(by, "accounts.make_token"):
             raise CommandError("--by names nobody who may make tokens. Give an administrator's user name.")
         try:
-            token, secret = issuing.issue(options["name"], options["scope"], by=by, days=options["days"])
+            token, secret = issuing.issue(
+                options["name"], options["scope"], by=by, days=options["days"], networks=options["network"]
+            )
         except NotActionable as error:
             raise CommandError(str(error)) from error
         except ValidationError as error:
