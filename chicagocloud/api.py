@@ -11,6 +11,7 @@ from accounts.api_accounts import ReadAccount, RegisterAccount
 from accounts.api_invoices import Invoices
 from accounts.api_me import ListData, ReadData, ReadMe, Schedule
 from accounts.api_orders import PlaceOrder, ReadOrder
+from accounts.api_services import Addresses, EndAddress, Services
 from retention import promising, schedule
 from retention.api import CloseDispute, OpenDispute
 
@@ -33,6 +34,9 @@ urlpatterns = [
     path("v1/orders/", PlaceOrder.as_view(), name="place_order"),
     path("v1/orders/<slug:reference>/", ReadOrder.as_view(), name="read_order"),
     path("v1/invoices/", Invoices.as_view(), name="invoices"),
+    path("v1/services/", Services.as_view(), name="services"),
+    path("v1/services/<uuid:service>/addresses/", Addresses.as_view(), name="service_addresses"),
+    path("v1/addresses/<uuid:assignment>/end/", EndAddress.as_view(), name="end_address"),
     path("schema/", SpectacularAPIView.as_view(authentication_classes=[]), name="schema"),
     path("docs/", docs, name="docs"),
 ]

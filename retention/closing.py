@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -60,9 +61,7 @@ def close(
         counts = datamap.counts([account.pk], schedule.cutoffs(at))
         begins_at = waiting.begins_at(account.pk, at)
         due_at = begins_at + schedule.span("grace")
-        _close_row(account, at, due_at)
-        _plan_erasures(account, due_at)
-        _stop_services(account, begins_at, due_at)
+        shut([account], at, begins_at)
         request, code = _request(account, by, submission, counts, at, due_at)
         end_sessions(account=account.pk, keep=keep_session)
         ledger.record(by.actor, "deletion.requested", account.pk, at=at, request=request.pk, due_at=request.due_at)
@@ -85,25 +84,37 @@ def _tell(account: Account, request: DeletionRequest, code: str, at: dt.datetime
         mailing.mail(account, event, template, letters.asked_soon(request), to=old, at=at)
 
 
-def _close_row(account: Account, at: dt.datetime, due_at: dt.datetime) -> None:
-    account.state, account.closed_at, account.due_at = State.CLOSED, at, due_at
-    account.save(update_fields=["state", "closed_at", "due_at"])
+def shut(accounts: Sequence[Account], at: dt.datetime, begins_at: dt.datetime | None = None) -> None:
+    """Close these accounts' rows, plan their erasures and stop their services, in the caller's transaction.
+
+    The grace period begins at `begins_at`, or at once. No request, no ticket, no mail: closing adds them, importing
+    somebody who left before does not.
+    """
+    begins_at = begins_at or at
+    due_at = begins_at + schedule.span("grace")
+    for account in accounts:
+        account.state, account.closed_at, account.due_at = State.CLOSED, at, due_at
+    ids = [account.pk for account in accounts]
+    Account.objects.filter(pk__in=ids).update(state=State.CLOSED, closed_at=at, due_at=due_at)
+    _plan_erasures(ids, due_at)
+    _stop_services(ids, begins_at, due_at)
 
 
-def _plan_erasures(account: Account, due_at: dt.datetime) -> None:
-    newest = Invoice.objects.filter(account=account).aggregate(newest=Max("issued_at"))["newest"]
+def _plan_erasures(ids: list[UUID], due_at: dt.datetime) -> None:
+    invoices = Invoice.objects.filter(account__in=ids).order_by().values_list("account")
+    newest = dict(invoices.annotate(newest=Max("issued_at")))
     rows = []
-    for category in datamap.categories():
-        until = schedule.kept_until(category, newest, due_at)
-        kept_for = schedule.RULES[category].keeps if until > due_at else ""
-        rows.append(Erasure(account=account, category=category, due_at=until, kept_for=kept_for))
+    for account_id in ids:
+        for category in datamap.categories():
+            until = schedule.kept_until(category, newest.get(account_id), due_at)
+            kept_for = schedule.RULES[category].keeps if until > due_at else ""
+            rows.append(Erasure(account_id=account_id, category=category, due_at=until, kept_for=kept_for))
     Erasure.objects.bulk_create(rows)
 
 
-def _stop_services(account: Account, at: dt.datetime, due_at: dt.datetime) -> None:
+def _stop_services(ids: list[UUID], at: dt.datetime, due_at: dt.datetime) -> None:
     """Set when each service stops that still runs when the grace period begins, at `at`."""
-    services = list(Service.objects.running(at).filter(account=account))
-    for service in services:
+    for service in list(Service.objects.running(at).filter(account__in=ids)):
         Service.objects.filter(pk=service.pk).update(closing_stops_at=service.stop_on_close(at, due_at))
 
 

@@ -39,6 +39,7 @@ from accounts.models import (
     Invitation,
     Invoice,
     Order,
+    Service,
     Ticket,
     User,
 )
@@ -181,6 +182,7 @@ def addresses(side: Side) -> dict[str, str]:
     """Return the address of every customer page for one side, by name."""
     invoice = Invoice.objects.filter(account=side.account_id).order_by("issued_at").first()
     ticket = Ticket.objects.filter(account=side.account_id).order_by("created_at").first()
+    service = Service.objects.filter(account=side.account_id).order_by("started_at").first()
     token = AccountToken.objects.filter(account=side.account_id).order_by("created_at").first()
     export = Export.objects.filter(account=side.account_id).order_by("asked_at").first()
     exported = [export.reference if export else "EXP-2222-2222"]
@@ -215,6 +217,7 @@ def addresses(side: Side) -> dict[str, str]:
         "retention:export_download": exported,
         "retention:export_remove": exported,
         "accounts:token_end": [token.pk if token else UUID(int=0)],
+        "accounts:service": [service.pk if service else UUID(int=0)],
         "accounts:invoice": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pay": [invoice.number if invoice else "INV-2222-2222"],
         "accounts:invoice_pdf": [invoice.number if invoice else "INV-2222-2222"],

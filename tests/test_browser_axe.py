@@ -24,7 +24,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
-from accounts import confiding, datamap, deciding, exporting, inviting, legal_texts, supporting
+from accounts import confiding, datamap, deciding, exporting, inviting, legal_texts, supporting, suspending
 from accounts.keys.keyring import keyring
 from accounts.models import (
     Account,
@@ -37,6 +37,8 @@ from accounts.models import (
     Export,
     Invoice,
     Order,
+    Service,
+    Suspension,
     Ticket,
     User,
 )
@@ -154,7 +156,7 @@ def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round
     customer = look_round(alice)
 
     customer.look("overview", "/").look("invoices", "/invoices/").look("conversations", "/tickets/")
-    customer.press("Send to support").look("conversations, empty message")
+    customer.press("Send to support").look("conversations, empty message").look("services", "/services/")
     customer.look("deletion", "/delete/").look("last check", "/delete/check/")
     customer.press("Close my account").look("last check, empty")
     customer.look("password", "/password/change/").press("Save the new password").look("password, empty")
@@ -247,6 +249,10 @@ def test_pages_of_a_customer_whose_deletion_has_to_wait(
     customer.look("unpaid invoice", f"/invoices/{unpaid.number}/").look("paid invoice", f"/invoices/{paid.number}/")
     pay = f"/invoices/{unpaid.number}/pay/"
     customer.look("pay", pay).press("Pay $12.90").look("pay, nothing chosen")
+    suspending.place(charlie.account_id, Suspension.Ground.BILLING, by="system")
+    customer.look("services", "/services/")
+    for service in Service.objects.filter(account=charlie.account_id):
+        customer.look("service, suspended", f"/services/{service.pk}/")
     customer.look("conversations", "/tickets/").look("conversation", f"/tickets/{ticket.reference}/")
     customer.press("Send your message").look("conversation, empty message")
     customer.look("deletion, blocked", "/delete/").look("last check, blocked", "/delete/check/")

@@ -1,4 +1,4 @@
-"""Services in the admin: waive a minimum term."""
+"""Services in the admin: their addresses over time, their suspensions; waive a minimum term."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import forgiving
 from accounts.admin.links import account_link
 from accounts.admin.money import amount
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
-from accounts.models import Service, User
+from accounts.models import IpAssignment, Service, Suspension, User
+from accounts.roles import may
 from accounts.templatetags.portal_tags import moment
+
+RECENT = 50
 
 
 class Waive(Act):
@@ -61,4 +65,31 @@ class ServiceAdmin(RecordAdmin):
             ("Paid until", moment(record.paid_until) or "not in advance"),
             ("Stops", moment(record.ends_at) or "not planned"),
         ]
-        return [Section("Service", facts=[*eyes.facts(record), *facts])]
+        parts = [Section("Service", facts=[*eyes.facts(record), *facts]), self._suspensions(eyes, record)]
+        if may(eyes.user, "accounts.view_ipassignment"):
+            parts.append(self._addresses(eyes, record))
+        return parts
+
+    def _suspensions(self, eyes: Eyes, service: Any) -> Section:
+        both = Q(service=None) | Q(service=service.pk)
+        found = Suspension.objects.filter(both, account=service.account_id).order_by("placed_at", "pk")
+        rows = [
+            (
+                row.get_ground_display(),
+                "this service" if row.service else "the whole account",
+                moment(row.placed_at),
+                eyes.who(row.placed_by),
+                moment(row.lifted_at) or "stands",
+            )
+            for row in found
+        ]
+        head = ("By", "Covers", "Placed", "Who", "Lifted")
+        return Section("Suspensions", head=head, rows=rows)
+
+    def _addresses(self, eyes: Eyes, service: Any) -> Section:
+        found = IpAssignment.objects.filter(account=service.account_id, service=service.pk)
+        rows = [
+            (eyes.on(row, "address"), moment(row.assigned_at), moment(row.ended_at) or "now")
+            for row in found.order_by("-assigned_at", "-pk")[:RECENT]
+        ]
+        return Section(f"Addresses, the newest {RECENT}", head=("Address", "From", "Until"), rows=rows)

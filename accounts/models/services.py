@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
+from ipaddress import ip_interface
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.contrib.postgres.indexes import OpClass
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Count, F, Func, Q, Window
+from django.db.models.functions import RowNumber
 
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.models.account import OfAccount
@@ -89,7 +93,23 @@ class InetField(models.Field):  # type: ignore[type-arg]
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         value = self.get_prep_value(value)
-        return value if value is None else connection.ops.adapt_ipaddressfield_value(value)
+        # Django's own adapter takes single addresses only.
+        return value if value is None else ip_interface(value)
+
+
+class IpAssignmentQuerySet(models.QuerySet["IpAssignment"]):
+    """Facts about many assignments."""
+
+    def held(self, at: dt.datetime) -> IpAssignmentQuerySet:
+        """Assignments that count at `at`: from their first moment on, and no longer at their last."""
+        return self.filter(Q(ended_at=None) | Q(ended_at__gt=at), assigned_at__lte=at)
+
+    def first_of(self, services: Iterable[UUID], most: int) -> IpAssignmentQuerySet:
+        """The `most` newest of each of these services, with how many there are as `total`, in one query."""
+        by_service: dict[str, Any] = {"partition_by": F("service")}
+        place = Window(RowNumber(), order_by=[F("assigned_at").desc(), F("pk").desc()], **by_service)
+        numbered = self.filter(service__in=list(services)).annotate(place=place, total=Window(Count("*"), **by_service))
+        return numbered.filter(place__lte=most).order_by("service", "place")
 
 
 class IpAssignment(OfAccount):
@@ -102,6 +122,8 @@ class IpAssignment(OfAccount):
     address = InetField()
     assigned_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+
+    objects = IpAssignmentQuerySet.as_manager()
 
     personal: ClassVar[Personal] = Personal(
         category=Category.NETWORK,

@@ -7,12 +7,10 @@ so that answer is the one page of the portal that a form does not redirect from.
 
 from __future__ import annotations
 
-from functools import wraps
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,26 +18,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import granting, scopes
-from accounts.doors import View, account_of, customer, customer_page, fresh
+from accounts.doors import account_of, customer, customer_page, for_roles, fresh
+from accounts.members import Part
 from accounts.models import Account, AccountToken, State, User
 from accounts.token_forms import TokenForm
 
 ENTRIES_A_PAGE = 25
 
 
-def owners_page(view: View) -> View:
-    """Make a customer page for the owners of an account; other members are refused before anything is asked."""
-
-    @wraps(view)
-    def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not customer(request).is_owner:
-            raise PermissionDenied("Only the owner of an account sees and makes tokens.")
-        return view(request, *args, **kwargs)
-
-    return customer_page(door)
-
-
-@owners_page
+@customer_page
+@for_roles(Part.TOKENS)
 def tokens(request: HttpRequest) -> HttpResponse:
     """Show the account's tokens, newest first, with what each opens and when it was last used."""
     account = account_of(request)
@@ -58,7 +46,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/tokens.html", context)
 
 
-@owners_page
+@customer_page
+@for_roles(Part.TOKENS)
 @fresh
 def token_new(request: HttpRequest) -> HttpResponse:
     """Make a token, and show its secret this once."""
@@ -76,7 +65,8 @@ def token_new(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/token_new.html", {"form": form})
 
 
-@owners_page
+@customer_page
+@for_roles(Part.TOKENS)
 @fresh
 def token_end(request: HttpRequest, token: UUID) -> HttpResponse:
     """Ask whether to end a token, and end it."""

@@ -26,7 +26,9 @@ def refuse_card_number(text: str) -> None:
 
 
 def _plain_digits(text: str) -> str:
-    # Full-width and other decimal digits count as the digits they show.
+    # Full-width and other decimal digits count as the digits they show; most texts hold none, and are many.
+    if text.isascii():
+        return text
     return "".join(str(int(letter)) if letter.isdecimal() else letter for letter in text)
 
 
