@@ -32,6 +32,7 @@ from accounts.models import (
 from accounts.registering import PostalAddress, register, register_staff
 from accounts.roles import Role
 from accounts.signing_in import find
+from chicagocloud import demo_life
 from retention import disputing, placing, telling
 from retention.models import Hold
 
@@ -39,6 +40,8 @@ DAY = dt.timedelta(days=1)
 MONTH = 30 * DAY
 DOMAIN = "demo.example"
 ENDED = "(sign-in has ended)"
+# A technical member of the first customer's account.
+MEMBER = "milo"
 BROWSERS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_6) AppleWebKit/605.1.15 Version/18.0 Safari/605.1.15",
@@ -103,16 +106,17 @@ def _refuse_outside_a_trial() -> None:
 def _entries() -> Iterator[Entry]:
     for customer in CUSTOMERS:
         yield Entry(customer.who, customer.username, password_of(customer.username))
+    yield Entry(f"member, technical, with {CUSTOMERS[0].username}", MEMBER, password_of(MEMBER))
     for role in Role:
-        yield Entry(f"staff: {role.label}", _staff_name(role), password_of(_staff_name(role)))
+        yield Entry(f"staff: {role.label}", staff_name(role), password_of(staff_name(role)))
 
 
-def _staff_name(role: Role) -> str:
+def staff_name(role: Role) -> str:
     return role.value.replace("_", "-")
 
 
 def _staff(role: Role) -> User:
-    username = _staff_name(role)
+    username = staff_name(role)
     known = find(username)
     if known is not None:
         return known
@@ -141,6 +145,7 @@ def _make(customer: Customer, staff: dict[Role, User]) -> None:
     for number in range(12):
         _sign_in(user, number, now - (number * 5 + 1) * DAY)
     _talk(user, staff[Role.SUPPORT], now)
+    demo_life.live(user, CUSTOMERS.index(customer), staff[Role.SUPPORT], now)
     customer.becomes(user, staff)
 
 
@@ -260,7 +265,8 @@ def _account(user: User) -> Account:
 
 
 def _stays_free(user: User, staff: dict[Role, User]) -> None:
-    """Nothing holds this account."""
+    """Nothing holds this account; it has a second member."""
+    demo_life.add_member(user, MEMBER, password_of(MEMBER))
 
 
 def _is_held_and_told(user: User, staff: dict[Role, User]) -> None:
@@ -290,6 +296,7 @@ def _owes(user: User, staff: dict[Role, User]) -> None:
     services = list(Service.objects.filter(account=_account(user)))
     debtor = next(customer for customer in CUSTOMERS if customer.becomes is _owes)
     _issue(user, debtor, services, timezone.now() - 9 * DAY)
+    demo_life.order_for_review(user)
 
 
 CUSTOMERS = (

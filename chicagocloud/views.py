@@ -13,12 +13,14 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.defaults import page_not_found
 from redis.exceptions import RedisError
 
-from accounts import datamap, paying
+from accounts import datamap, legal_texts, paying
 from accounts.api_parsing import PROBLEM, problem
-from accounts.doors import account_of, customer_page, public_page
+from accounts.doors import account_of, customer, customer_page, public_page
+from accounts.members import Part, may_open
 from accounts.models import AccessEvent, Account, Ticket, User
 from retention import schedule
 
@@ -63,19 +65,77 @@ def _problem(status: HTTPStatus, detail: str) -> HttpResponse:
 
 @customer_page
 def _customers_overview(request: HttpRequest) -> HttpResponse:
-    account = account_of(request)
+    account, user = account_of(request), customer(request)
     context = {
         "account_number": account.number,
-        "tasks": _tasks(account),
-        "last_sign_in": _sign_in_before(account, timezone.now()),
-        "open_tickets": Ticket.objects.shown().filter(account=account).exclude(state=Ticket.State.CLOSED).count(),
+        "tasks": _tasks(account, user),
+        "last_sign_in": _sign_in_before(user, timezone.now()),
+        "places": [(title, shown) for title, places in PLACES if (shown := _open_to(user, places))],
     }
     return render(request, "accounts/overview.html", context)
 
 
-def _tasks(account: Account) -> list[dict[str, Any]]:
-    """Return what needs the customer, nearest deadline first."""
-    bills = [
+# Where an overview leads: a title, and under it each page with the part of the account it belongs to.
+PLACES: tuple[tuple[Any, tuple[tuple[str, Any, Part | None], ...]], ...] = (
+    (
+        _("Your account"),
+        (
+            ("accounts:services", _("Services"), Part.SERVICES),
+            ("accounts:orders", _("Orders"), Part.ORDERS),
+            ("accounts:invoices", _("Invoices"), Part.INVOICES),
+            ("accounts:contacts", _("Contacts and addresses"), Part.BILLING_CONTACTS),
+            ("accounts:members", _("Members"), Part.MEMBERS),
+            ("accounts:tickets", _("Conversations with support"), Part.TICKETS),
+            ("accounts:messages", _("Mails we sent"), Part.MESSAGES),
+        ),
+    ),
+    (
+        _("Your data"),
+        (
+            ("retention:data", _("What we hold"), Part.DATA),
+            ("disclosures:activity", _("Who looked at it"), Part.DATA),
+            ("retention:exports", _("Get a copy"), Part.EXPORT),
+            ("retention:requests", _("Privacy requests"), Part.REQUESTS),
+            ("accounts:business", _("Business information"), Part.BUSINESS),
+            ("accounts:confidential", _("Confidential information"), Part.CONFIDENTIAL),
+            ("retention:delete_start", _("Delete your account"), Part.DELETION),
+        ),
+    ),
+    (
+        _("Your sign-in"),
+        (
+            ("accounts:email", _("Your e-mail address"), None),
+            ("mfa_index", _("Sign-in and security"), None),
+            ("accounts:sessions", _("Where you are signed in"), None),
+            ("accounts:tokens", _("API tokens"), Part.TOKENS),
+            ("accounts:settings", _("Settings"), None),
+            ("accounts:leave", _("Leave this account"), None),
+        ),
+    ),
+)
+
+
+def _open_to(user: User, places: tuple[tuple[str, Any, Part | None], ...]) -> list[tuple[str, Any]]:
+    return [(reverse(name), label) for name, label, part in places if part is None or may_open(user, part)]
+
+
+def _tasks(account: Account, user: User) -> list[dict[str, Any]]:
+    """Return what needs this member of the account, nearest deadline first."""
+    tasks = []
+    if legal_texts.unaccepted(user):
+        tasks.append({"kind": "legal", "due_at": None, "url": reverse("accounts:legal_accept")})
+    if may_open(user, Part.INVOICES):
+        tasks += _bills(account)
+    if may_open(user, Part.TICKETS):
+        tasks += _replies(account)
+    # What has a day comes first; the sort keeps the order of what has none.
+    return sorted(
+        tasks, key=lambda task: (task["due_at"] is None, task["due_at"] or dt.datetime.max.replace(tzinfo=dt.UTC))
+    )
+
+
+def _bills(account: Account) -> list[dict[str, Any]]:
+    return [
         {
             "kind": "invoice",
             "number": invoice.number,
@@ -86,8 +146,11 @@ def _tasks(account: Account) -> list[dict[str, Any]]:
         }
         for invoice, cents in paying.owed(account.pk)[:MOST_TASKS]
     ]
+
+
+def _replies(account: Account) -> list[dict[str, Any]]:
     answered = Ticket.objects.shown().filter(account=account, state=Ticket.State.ANSWERED).only("reference")
-    replies = [
+    return [
         {
             "kind": "reply",
             "reference": ticket.reference,
@@ -96,11 +159,11 @@ def _tasks(account: Account) -> list[dict[str, Any]]:
         }
         for ticket in answered.order_by("pk")[:MOST_TASKS]
     ]
-    return bills + replies
 
 
-def _sign_in_before(account: Account, now: dt.datetime) -> AccessEvent | None:
-    """Return the sign-in before the latest one, as far back as the schedule keeps them (silence.md, S7)."""
-    kept = datamap.shown(AccessEvent, account.pk, schedule.cutoffs(now))
-    latest = list(kept.filter(kind=AccessEvent.Kind.SIGN_IN).only("at").order_by("-at")[:2])
+def _sign_in_before(user: User, now: dt.datetime) -> AccessEvent | None:
+    """Return the user's sign-in before the latest one, as far back as the schedule keeps them (silence.md, S7)."""
+    assert user.account_id is not None  # noqa: S101 - a customer page
+    kept = datamap.shown(AccessEvent, user.account_id, schedule.cutoffs(now))
+    latest = list(kept.filter(kind=AccessEvent.Kind.SIGN_IN, user=user.pk).only("at").order_by("-at")[:2])
     return latest[1] if len(latest) > 1 else None

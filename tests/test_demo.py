@@ -37,7 +37,7 @@ def test_everybody_in_the_table_signs_in_and_a_second_call_adds_nothing():
 
     lines = [line.split("|") for line in first.splitlines() if "|" in line]
     assert [cell.strip() for cell in lines[0]] == ["who", "sign-in", "password"]
-    assert len(lines) == 1 + 5 + len(roles.Role)
+    assert len(lines) == 1 + 5 + 1 + len(roles.Role)
     # The limit of sign-ins from one address has nothing to do with it.
     for number, (_who, name, password) in enumerate(lines[1:]):
         visitor = Client(REMOTE_ADDR=f"203.0.113.{number + 1}")
@@ -66,7 +66,7 @@ def test_each_customer_has_every_kind_of_data():
         plan = plans.plan(account)
         empty = [line.category for line in plan.lines if not line.records]
         assert empty == []
-        assert len(plan.stops) == 2
+        assert len(plan.stops) == 3
     assert len(governed()) > 10
 
 
@@ -101,7 +101,7 @@ def test_a_later_start_tells_whose_sign_in_has_ended_and_makes_nobody():
 
     people = User.objects.count()
     rows = [line.split(" | ") for line in loaded("--kept").splitlines() if " | " in line]
-    assert [row[1].strip() for row in rows if row[2] == "(sign-in has ended)"] == ["dana"]
+    assert [row[1].strip() for row in rows if row[2] == "(sign-in has ended)"] == ["dana", "milo"]
     assert User.objects.count() == people
 
 

@@ -48,7 +48,7 @@ class Command(BaseCommand):
         """Print the app secret of each member of the demo staff; one who has none gets it, but for `--kept`."""
         self.stdout.write("\nStaff also need a code. Secrets for an authenticator app (or: manage.py staff_code NAME):")
         for role in Role:
-            name = demo._staff_name(role)
+            name = demo.staff_name(role)
             user = find(name)
             if user is None:
                 continue
