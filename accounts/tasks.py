@@ -7,7 +7,7 @@ from collections import Counter
 import structlog
 from celery import shared_task
 
-from accounts import expiring
+from accounts import expiring, visits
 from accounts.safeguards import outbox
 from accounts.safeguards.models import Heartbeat
 
@@ -37,3 +37,10 @@ def beat() -> None:
     expired = expiring.expire()
     if expired:
         log.info("expired", rows=expired)
+
+
+@shared_task(name="accounts.tasks.store_visits")  # type: ignore[untyped-decorator]
+def store_visits() -> None:
+    """Store the page visits that wait."""
+    if stored := visits.store():
+        log.info("page visits stored", rows=stored)

@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
+import os
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
 
+import redis
 import structlog
 from allauth.core.internal.httpkit import get_client_ip
-from django.db import DatabaseError, connection, transaction
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import DatabaseError, transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import restricting
 from accounts.datamap import Purpose
-from accounts.keys.keyring import KeyDestroyed
-from accounts.keys.provider import KeyUnavailable
-from accounts.models import Account, PageVisit, User
+from accounts.keys.keyring import KeyDestroyed, keyring
+from accounts.models import Account, PageVisit, Restriction, User
+from accounts.safeguards.finding import derived_key
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +39,10 @@ KEPT_BITS = {4: 24, 6: 48}
 FEWEST = 10
 # How many weeks back staff may look: less than the visits are kept.
 WEEKS = 8
+# Where visits wait to be stored; beyond so many the oldest are given up.
+QUEUE = "page visits"
+MOST_WAITING, BATCH = 10_000, 500
+LONGEST_NAME = 60
 # Pages of other systems and of staff are not analytics of the portal's pages.
 LEFT_OUT = ("admin:", "api:")
 NOT_PAGES = frozenset({"health"})
@@ -77,24 +88,79 @@ def is_counted(request: HttpRequest, response: HttpResponse) -> bool:
 
 
 def note(request: HttpRequest, at: dt.datetime | None = None) -> None:
-    """Store one visit of the page that was shown; a page never fails because its visit could not be stored."""
+    """Put one visit of the page that was shown into the queue; a page never waits or fails for its visit.
+
+    What waits there is sealed, and is stored by `store` within seconds; with Redis away the visit is not counted.
+    """
     user = request.user
     if isinstance(user, User) and user.is_staff:
         return
     account_id = user.account_id if isinstance(user, User) else None
-    if account_id is not None and restricting.is_restricted(account_id, Purpose.LAYOUT):
-        return
     assert request.resolver_match is not None  # noqa: S101 - is_counted looked
-    visit = PageVisit(account_id=account_id, page=request.resolver_match.view_name[:60], at=at or timezone.now())
-    if account_id is not None:
-        visit.network = network_of(get_client_ip(request))
+    visit = {
+        "account": str(account_id) if account_id else None,
+        "page": request.resolver_match.view_name[:LONGEST_NAME],
+        "network": network_of(get_client_ip(request)) if account_id else None,
+        "at": (at or timezone.now()).isoformat(),
+    }
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            # The guard of the table waits for the account's lock: a page does not wait long for its own visit.
-            cursor.execute("SET LOCAL lock_timeout = '250ms'")
-            visit.save(force_insert=True)
-    except (DatabaseError, KeyDestroyed, KeyUnavailable) as error:
-        log.info("a page visit was not stored", error=type(error).__name__)
+        waiting = queue()
+        waiting.rpush(QUEUE, _sealed(visit))
+        waiting.ltrim(QUEUE, -MOST_WAITING, -1)
+    except (redis.RedisError, OSError) as error:
+        log.info("a page visit was not counted", error=type(error).__name__)
+
+
+def store() -> int:
+    """Store the visits that wait, but for accounts that objected meanwhile or are erased; return how many."""
+    stored = 0
+    while taken := queue().lpop(QUEUE, BATCH):
+        visits = [_opened(box) for box in taken]
+        rows = [_row(visit) for visit in visits]
+        accounts = {row.account_id for row in rows if row.account_id}
+        objected = set(
+            Restriction.objects.filter(account__in=accounts, purpose=Purpose.LAYOUT, lifted_at=None).values_list(
+                "account", flat=True
+            )
+        )
+        for account_id in [None, *sorted(accounts - objected)]:
+            stored += _store_those([row for row in rows if row.account_id == account_id])
+    return stored
+
+
+def _store_those(rows: list[PageVisit]) -> int:
+    try:
+        with keyring(), transaction.atomic():
+            PageVisit.objects.bulk_create(rows)
+    except (DatabaseError, KeyDestroyed) as error:
+        # An account that was erased meanwhile takes no new rows; nothing of its visits is kept.
+        log.info("page visits were not stored", error=type(error).__name__, visits=len(rows))
+        return 0
+    return len(rows)
+
+
+def _row(visit: dict[str, Any]) -> PageVisit:
+    account = UUID(visit["account"]) if visit["account"] else None
+    return PageVisit(
+        account_id=account, page=visit["page"], network=visit["network"], at=dt.datetime.fromisoformat(visit["at"])
+    )
+
+
+@cache
+def queue() -> redis.Redis:
+    """Return the client of the queue; it waits for nothing longer than a quarter second."""
+    location = settings.CACHES["default"]["LOCATION"]
+    return redis.Redis.from_url(location, socket_timeout=0.25, socket_connect_timeout=0.25)
+
+
+def _sealed(visit: dict[str, Any]) -> bytes:
+    nonce = os.urandom(12)
+    return nonce + AESGCM(derived_key("page visits")).encrypt(nonce, json.dumps(visit).encode(), None)
+
+
+def _opened(box: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(AESGCM(derived_key("page visits")).decrypt(box[:12], box[12:], None))
+    return found
 
 
 def weeks(at: dt.datetime, number: int = WEEKS) -> list[dt.datetime]:

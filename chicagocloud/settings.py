@@ -197,6 +197,7 @@ CELERY_BEAT_SCHEDULE = {
         ("sweep what expired", "retention.tasks.sweep", 3600.0),
         ("beat of the workers", "accounts.tasks.beat", 30.0),
         ("tend exports", "retention.tasks.tend_exports", 30.0),
+        ("store page visits", "accounts.tasks.store_visits", 10.0),
     )
 }
 

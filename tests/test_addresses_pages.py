@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -18,14 +17,14 @@ from accounts import assigning, suspending
 from accounts.models import IpAssignment, Service, Suspension, User
 from accounts.safeguards.models import LedgerEntry
 from tests.cast import DAY, give_address, make_staff, run_service
+from tests.visiting import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
 MOST_QUERIES = 12
 
 
 def page_of(user: User, path: str) -> Any:
-    client = Client()
-    client.force_login(user)
+    client = signed_in(user)
     return client.get(path)
 
 
@@ -98,8 +97,7 @@ def test_many_services_and_addresses_cost_no_more_queries(alice: User):
         )
         for number in range(4000)
     )
-    client = Client()
-    client.force_login(alice)
+    client = signed_in(alice)
     for path in (reverse("accounts:services"), own(services[0])):
         with CaptureQueriesContext(
             connection,
@@ -116,8 +114,7 @@ WHO = "/admin/accounts/ipassignment/who-held/"
 
 
 def ask(user: User, address: str, when: str) -> Any:
-    client = Client()
-    client.force_login(user)
+    client = signed_in(user)
     return client.post(WHO, {"address": address, "when": when})
 
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+import redis
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import visits
+from accounts import restricting, visits
 from accounts.datamap import Purpose
 from accounts.models import Account, PageVisit, Restriction, State
-from retention import sweeping
+from accounts.tasks import store_visits
+from retention import closing, purge, sweeping
+from retention.models import Erasure
 from tests.cast import DAY, make_customer
 from tests.visiting import signed_in, sql
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("committed")
 HELP = "/help/"
+
+
+def visit(visitor: Client, page: str = HELP, **headers: str) -> None:
+    """Open a page, and store what waits."""
+    assert visitor.get(page, **headers).status_code == 200
+    store_visits()
 
 
 def shown(number: int, page: str, at: dt.datetime) -> None:
@@ -30,26 +39,26 @@ def last_week() -> dt.datetime:
 
 
 def test_a_visit_keeps_the_page_and_the_network_only(alice):
-    signed_in(alice).get(HELP, REMOTE_ADDR="203.0.113.77")
+    visit(signed_in(alice), REMOTE_ADDR="203.0.113.77")
 
-    visit = PageVisit.objects.get()
-    assert (visit.account_id, visit.page, visit.network) == (alice.account_id, "accounts:help", "203.0.113.0/24")
+    stored = PageVisit.objects.get()
+    assert (stored.account_id, stored.page, stored.network) == (alice.account_id, "accounts:help", "203.0.113.0/24")
 
 
 def test_who_is_not_signed_in_leaves_a_page_and_a_time():
-    Client().get(HELP)
+    visit(Client())
 
-    visit = PageVisit.objects.get()
-    assert (visit.account_id, visit.network) == (None, None)
+    stored = PageVisit.objects.get()
+    assert (stored.account_id, stored.network) == (None, None)
 
 
 @pytest.mark.parametrize("header", ["HTTP_SEC_GPC", "HTTP_DNT"])
 def test_a_browser_that_asks_not_to_be_followed_leaves_nothing(alice, header):
     visitor = signed_in(alice)
 
-    visitor.get(HELP, **{header: "1"})
+    visit(visitor, **{header: "1"})
     assert not PageVisit.objects.exists()
-    visitor.get(HELP, **{header: "0"})
+    visit(visitor, **{header: "0"})
     assert PageVisit.objects.count() == 1, "the control: without the wish the visit is stored"
 
 
@@ -59,10 +68,10 @@ def test_an_objection_stops_it_and_lifting_it_starts_it_again(alice):
     )
     visitor = signed_in(alice)
 
-    visitor.get(HELP)
+    visit(visitor)
     assert not PageVisit.objects.exists()
     Restriction.objects.filter(pk=objection.pk).update(lifted_at=timezone.now())
-    visitor.get(HELP)
+    visit(visitor)
     assert PageVisit.objects.count() == 1
 
 
@@ -75,12 +84,14 @@ def test_posts_errors_files_staff_and_other_systems_are_not_visits(alice, sam):
     visitor.get("/api/schema/")
     visitor.get("/health/")
     signed_in(sam).get(HELP)
+    store_visits()
 
     assert not PageVisit.objects.exists()
 
 
 def test_no_cookie_comes_with_a_visit():
     answer = Client().get(HELP)
+    store_visits()
 
     assert PageVisit.objects.count() == 1
     assert set(answer.cookies) <= {"csrftoken"}
@@ -101,13 +112,46 @@ def test_an_address_is_cut_before_it_is_stored(address, kept):
     assert visits.network_of(address) == kept
 
 
-def test_a_page_is_shown_though_its_visit_cannot_be_stored(alice, monkeypatch):
-    def refused(*args, **given):
-        raise OperationalError("canceling statement due to lock timeout")
+def test_a_page_is_shown_though_its_visit_cannot_wait_anywhere(alice, monkeypatch):
+    def away():
+        raise redis.ConnectionError("away")
 
-    monkeypatch.setattr(PageVisit, "save", refused)
+    monkeypatch.setattr(visits, "queue", away)
 
     assert signed_in(alice).get(HELP).status_code == 200
+
+
+def test_a_visit_asks_the_database_nothing_and_waits_sealed(alice):
+    visitor = signed_in(alice)
+    visitor.get(HELP, HTTP_DNT="1")
+    with sql() as without:
+        visitor.get(HELP, HTTP_DNT="1")
+
+    with sql() as counted:
+        visitor.get(HELP, REMOTE_ADDR="203.0.113.77")
+
+    assert len(counted) == len(without)
+    [box] = visits.queue().lrange(visits.QUEUE, 0, -1)
+    assert str(alice.account_id).encode() not in box and b"203.0.113" not in box
+
+
+def test_an_objection_counts_for_what_waits_already(alice):
+    signed_in(alice).get(HELP)
+    restricting.place(alice.account_id, [Purpose.LAYOUT], ground=Restriction.Ground.OBJECTION, by=alice.actor)
+
+    assert visits.store() == 0
+    assert not PageVisit.objects.exists()
+
+
+def test_a_visit_of_an_account_erased_meanwhile_costs_no_other(alice, bob):
+    signed_in(alice).get(HELP)
+    signed_in(bob).get(HELP)
+    closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    purge.ring()
+    assert Erasure.objects.get(account=alice.account_id, category="analytics").state != "due"
+
+    assert visits.store() == 1
+    assert PageVisit.objects.get().account_id == bob.account_id
 
 
 def test_visits_expire_by_the_schedule(alice):

@@ -19,6 +19,7 @@ from retention.models import Hold, PrivacyRequest, RequestMessage
 from retention.models.privacy import Status
 from tests.cast import DAY, ask_something, make_customer, make_staff
 from tests.test_requests_strangers import PDF, ask, proved
+from tests.visiting import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -30,8 +31,7 @@ def officer() -> User:
 
 @pytest.fixture
 def desk(officer: User) -> Client:
-    client = Client()
-    client.force_login(officer)
+    client = signed_in(officer)
     return client
 
 
@@ -159,8 +159,7 @@ def test_the_permission_is_a_download_for_who_verifies(officer: User, desk: Clie
     assert answer["Content-Disposition"].startswith('attachment; filename="permission"')
     assert "nosniff" in answer["X-Content-Type-Options"] and "sandbox" in answer["Content-Security-Policy"]
     assert LedgerEntry.objects.filter(action="viewed", subject=request.pk, body__contains="permission").count() == 1
-    legal = Client()
-    legal.force_login(rita)
+    legal = signed_in(rita)
     assert legal.get(url(request, "permission")).status_code == 403
     assert desk.get(url(proved(details="none"), "permission")).status_code == 404
 
@@ -171,8 +170,7 @@ def test_words_past_their_time_do_not_tell_of_a_hold(alice: User, bob: User, rit
     for request, user in ((held, alice), (free, bob)):
         deciding.withdraw(request.pk, by=user)
     placing.place(alice.account_id, Hold.Kind.LEGAL, by=rita.actor, matter="sealed")
-    legal = Client()
-    legal.force_login(rita)
+    legal = signed_in(rita)
     room: Any = admin.site.get_model_admin(PrivacyRequest)
     held.refresh_from_db()
     with time_machine.travel(request_clocks.cleaned_at(held.status, held.decided_at) + DAY, tick=False):
@@ -189,8 +187,7 @@ def test_words_past_their_time_do_not_tell_of_a_hold(alice: User, bob: User, rit
 def test_roles_without_the_permission_see_no_request(alice: User, sam: User) -> None:
     request = ask_something(alice)
     for role in ("support", "billing", "abuse_desk", "auditor", "administrator"):
-        client = Client()
-        client.force_login(make_staff(f"r-{role}".replace("_", "-"), role))
+        client = signed_in(make_staff(f"r-{role}".replace("_", "-"), role))
         assert client.get(url(request)).status_code == 403
         assert request.reference not in content(client.get("/admin/"))
 
