@@ -35,10 +35,13 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
         # The time after the wait for the lock: what is too late by then is too late.
         at = at or timezone.now()
         request.refresh_from_db()
-        members.refuse_unless(by, account, Part.DELETION)
+        is_too_late = request.cancelled_at is None and (at >= request.due_at or account.state != State.CLOSED)
+        if by.account_id != account.pk or not is_too_late:
+            members.refuse_unless(by, account, Part.DELETION)
         if request.cancelled_at is not None:
             return request
-        if at >= request.due_at or account.state != State.CLOSED:
+        # Before who may is asked: once the purge has come, its people sign in no more, and too late is the truth.
+        if is_too_late:
             ended = date_format(timezone.localtime(request.due_at), "j F Y, H:i")
             raise NotActionable(f"Deletion {request.reference}: the time to cancel ended on {ended}.")
         # The account first: an erasure can be cancelled only when its account is open again.

@@ -46,6 +46,9 @@ def sweep() -> None:
     """Delete what expired or was removed; end requests that nobody proved, clean up those that ended."""
     if rows := sweeping.sweep():
         log.info("swept", rows=rows)
+    expired, cleaned = deciding.expire(), cleaning.clean()
+    if expired or cleaned:
+        log.info("requests cleaned up", expired=expired, cleaned=cleaned)
 
 
 @shared_task(time_limit=LONGEST_EXPORT)  # type: ignore[untyped-decorator]
@@ -63,6 +66,3 @@ def tend_exports() -> None:
         log.info("exports ended", exports=ended)
     for export_id in exporting.forgotten():
         make_export.delay(str(export_id))
-    expired, cleaned = deciding.expire(), cleaning.clean()
-    if expired or cleaned:
-        log.info("requests cleaned up", expired=expired, cleaned=cleaned)

@@ -267,7 +267,9 @@ def give_address(service: Service, address: str | None = None, at: dt.datetime |
     return IpAssignment.objects.create(
         account_id=service.account_id,
         service=service.pk,
-        address=address or f"2001:db8:{':'.join(re.findall('....', service.pk.hex[-24:]))}",
+        # Groups without a leading zero: every address is as long as the others.
+        address=address
+        or "2001:db8:" + ":".join(f"a{group[1:]}" for group in re.findall("....", service.pk.hex[-24:])),
         assigned_at=at or timezone.now(),
     )
 

@@ -159,6 +159,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return uuid4()
     if key == "number":
         return Invoice.objects.filter(account_id=subject.account_id, state="issued").values_list("number", flat=True)[0]
+    if name == "accounts:token_end":
+        return AccountToken.objects.filter(account=subject.account_id).latest("pk").pk
     if key in PEOPLES:
         return PEOPLES[key](subject)
     if name in {"accounts:order", "api:read_order"}:
@@ -184,8 +186,6 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return PrivacyRequest.objects.get(account_id=subject.account_id).reference
     if name in {"retention:ask_status", "retention:ask_withdraw"}:
         return town.world.stranger.reference
-    if key == "token":
-        return AccountToken.objects.filter(account=subject.account_id).latest("pk").pk
     if name.startswith("retention:"):
         return DeletionRequest.objects.get(account_id=subject.account_id).reference
     return Ticket.objects.filter(account_id=subject.account_id).earliest("created_at").reference

@@ -59,6 +59,9 @@ NORMAL = (
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
     (re.compile(r"@[0-9a-f]{6}\.example\b"), "@RANDOM.example"),
+    (re.compile(r"\b2001:db8(?::a[0-9a-f]{3}){6}\b"), "ADDRESS"),
+    # How many requests are left of a minute's.
+    (re.compile(r";r=\d+;t=\d+"), ";r=N;t=N"),
     (re.compile(r"mar(?:ta|ko)", re.IGNORECASE), "SOMEBODY"),
     (re.compile(r"(?<!\d)[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?!\d)"), "TIME"),
 )

@@ -26,7 +26,7 @@ from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from accounts.signing_in import find
 from retention import closing, schedule
 from tests.cast import PASSWORD, open_session
-from tests.visiting import confirmed, signed_in, sql, words
+from tests.visiting import confirmed, long_signed_in, signed_in, sql, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -354,7 +354,7 @@ def test_who_asked_withdraws_on_the_page(alice):
 
 
 def test_asking_takes_the_password_again(alice):
-    visitor = signed_in(alice)
+    visitor = long_signed_in(alice)
 
     assert visitor.get("/email/change/")["Location"] == "/sign-in/confirm/?next=%2Femail%2Fchange%2F"
     visitor.post("/sign-in/confirm/?next=/email/change/", {"password": PASSWORD})

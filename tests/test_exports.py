@@ -31,7 +31,7 @@ from accounts.safeguards import outbox
 from accounts.safeguards.models import LedgerEntry
 from retention import closing, purge, schedule, tasks
 from tests.cast import DAY, PASSWORD, furnish, make_customer, sign_in_from
-from tests.visiting import signed_in, sql, words
+from tests.visiting import long_signed_in, signed_in, sql, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -375,7 +375,7 @@ def body_of(answer: Any) -> bytes:
 
 
 def test_from_the_form_to_the_file(charlie):
-    visitor = signed_in(charlie)
+    visitor = long_signed_in(charlie)
     form = words(visitor.get(reverse("retention:export_new")))
     assert "All of it takes about" in form
     assert "What is not included, and why" in form
@@ -417,7 +417,7 @@ def test_from_the_form_to_the_file(charlie):
 
 def test_a_download_without_the_password_is_none(charlie):
     export = made(charlie)
-    visitor = signed_in(charlie)
+    visitor = long_signed_in(charlie)
 
     answer = visitor.post(reverse("retention:export_download", args=[export.reference]))
 

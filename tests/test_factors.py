@@ -423,6 +423,7 @@ def test_an_answer_counts_once_for_one_question_and_one_person(alice: User, bob:
 def test_a_passkey_of_whoever_may_not_sign_in_is_refused_like_an_unknown_one(alice: User, reason: str):
     soft, _ = give_passkey(alice)
     if reason == "inactive":
+        User.objects.create_user(alice.account, None, is_owner=True)
         User.objects.filter(pk=alice.pk).update(is_active=False)
     else:
         closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 31 * DAY)

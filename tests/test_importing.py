@@ -42,6 +42,7 @@ from retention.management.commands.purge import DONE, PARTLY, USAGE
 from retention.models import DeletionRequest, Erasure
 from tests.cast import make_customer, make_staff
 from tests.panel import HEADER, export, refusals, row, run, text_of
+from tests.visiting import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -342,8 +343,7 @@ def test_formula_and_markup_are_kept_and_escaped_where_they_are_shown(text: str,
 
     person = Person.objects.get()
     assert person.name == f"{text} Lastname1"
-    staff = Client()
-    staff.force_login(make_staff("sam", "support"))
+    staff = signed_in(make_staff("sam", "support"))
     page = staff.get(f"/admin/accounts/account/{person.account_id}/").content.decode()
     assert "Lastname1" in page and "<script>alert" not in page
 

@@ -220,9 +220,9 @@ def form(**changed: Any) -> dict[str, Any]:
 
 
 def door(user: User) -> tuple[Client, str]:
-    visitor = Client()
-    visitor.force_login(make_staff("bill", "billing"))
-    return visitor, reverse("admin:accounts_account_issue-invoice", args=[user.account_id])
+    return signed_in(make_staff("bill", "billing")), reverse(
+        "admin:accounts_account_issue-invoice", args=[user.account_id]
+    )
 
 
 def test_billing_issues_an_invoice_on_the_customer_card(alice: User):

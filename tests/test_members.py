@@ -41,7 +41,7 @@ from retention import cancelling, closing, guards, purge, schedule, sweeping
 from retention.models import DeletionRequest
 from tests.cast import DAY, PASSWORD, open_session
 from tests.servers import Connection
-from tests.visiting import cancel_of, confirmed, signed_in, sql, status_of, words
+from tests.visiting import cancel_of, confirmed, long_signed_in, signed_in, sql, status_of, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -547,7 +547,7 @@ def test_the_list_shows_members_and_invitations(alice):
 
 def test_inviting_asks_for_the_password_again_and_goes_by_the_schedule(alice):
     given = {"email": FRIEND, "role": "billing", "submission": str(uuid4())}
-    assert signed_in(alice).post("/members/invite/", given)["Location"].startswith("/sign-in/confirm/")
+    assert long_signed_in(alice).post("/members/invite/", given)["Location"].startswith("/sign-in/confirm/")
     assert not Invitation.objects.exists()
 
     assert confirmed(alice).post("/members/invite/", given)["Location"] == "/members/"

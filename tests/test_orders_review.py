@@ -220,9 +220,7 @@ def test_raw_sql_gives_no_two_orders_one_reference(alice: User, waiting: Order):
 
 
 def clerk(user: User) -> Client:
-    visitor = Client()
-    visitor.force_login(user)
-    return visitor
+    return signed_in(user)
 
 
 def url(order: Order, page: str = "change") -> str:

@@ -60,7 +60,9 @@ def own_pages(user: User) -> list[str]:
     """Return every page a signed-in customer opens, the ones of their own things included."""
     mine = {"account": user.account_id}
     requests = DeletionRequest.objects.filter(**mine)
+    rest = {name: page for name, page in addresses(Side("", user)).items() if name.startswith(("accounts:", "discl"))}
     return [
+        *rest.values(),
         "/",
         "/delete/",
         "/delete/check/",

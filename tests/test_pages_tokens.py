@@ -16,7 +16,7 @@ from retention.closing import close
 from tests.calling import call
 from tests.cast import DAY, PASSWORD, furnish, make_customer
 from tests.test_pages_silence import SEALED
-from tests.visiting import signed_in, sql, words
+from tests.visiting import long_signed_in, signed_in, sql, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -97,7 +97,7 @@ def test_what_is_filled_in_wrongly_is_said(alice: User, changed: dict[str, Any],
 
 
 def test_making_and_ending_one_asks_for_the_password_again(charlie: User):
-    visitor = signed_in(charlie)
+    visitor = long_signed_in(charlie)
     token = AccountToken.objects.get(account=charlie.account_id)
     for path in (NEW, end_of(token)):
         for answer in (visitor.get(path), visitor.post(path, form())):

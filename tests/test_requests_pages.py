@@ -22,7 +22,7 @@ from tests.admin_walk import fingerprint
 from tests.cast import DAY, ask_something, make_customer, make_staff
 from tests.pairing import relay
 from tests.test_requests_strangers import WRONG, ask, code_in_mail, form_of, proved
-from tests.visiting import signed_in, sql, words
+from tests.visiting import long_signed_in, signed_in, sql, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -49,7 +49,7 @@ def form(right: str, **changed: Any) -> dict[str, Any]:
 
 
 def test_every_right_can_be_asked_for(alice: User) -> None:
-    visitor = signed_in(alice)
+    visitor = long_signed_in(alice)
     start = visitor.get(reverse("retention:request_new"))
     for right in RIGHTS:
         address = reverse("retention:request_ask", args=[right])
@@ -68,7 +68,7 @@ def test_every_right_can_be_asked_for(alice: User) -> None:
 
 
 def test_a_copy_of_the_data_asks_for_the_password_first(alice: User) -> None:
-    visitor = signed_in(alice)
+    visitor = long_signed_in(alice)
     address = reverse("retention:request_ask", args=["access"])
 
     refused = visitor.post(address, form("access"))
@@ -362,7 +362,7 @@ def test_an_agent_brings_the_signed_permission() -> None:
 
     address = reverse("retention:ask_agent", args=["rectification"])
     refused = Client().post(address, agent_form(b"<html>no pdf</html>"))
-    assert refused.status_code == 200 and "Choose a PDF, PNG or JPEG" in words(refused)
+    assert refused.status_code == 200 and "There is a problem" in words(refused)
     missing = Client().post(address, {**agent_form(pdf()), "permission": ""})
     assert "Choose the file with the signed permission." in words(missing)
     assert not PrivacyRequest.objects.exists()

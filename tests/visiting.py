@@ -51,6 +51,16 @@ def confirmed(user: User) -> Client:
     return visitor
 
 
+def long_signed_in(user: User) -> Client:
+    """Return a browser in which the user signed in so long ago that sensitive steps ask for the password again."""
+    visitor = signed_in(user)
+    session = visitor.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - 86_400}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+    return visitor
+
+
 def text(answer: HttpResponse) -> str:
     """Return a page without what is random in every one."""
     page = answer.content.decode()
