@@ -35,7 +35,10 @@ def cancel(request_id: UUID, *, by: User, at: dt.datetime | None = None) -> Dele
         # The time after the wait for the lock: what is too late by then is too late.
         at = at or timezone.now()
         request.refresh_from_db()
-        is_too_late = request.cancelled_at is None and (at >= request.due_at or account.state != State.CLOSED)
+        begun = Erasure.objects.live().filter(account=account).exclude(rows_gone_at=None)
+        is_too_late = request.cancelled_at is None and (
+            at >= request.due_at or account.state != State.CLOSED or begun.exists()
+        )
         if by.account_id != account.pk or not is_too_late:
             members.refuse_unless(by, account, Part.DELETION)
         if request.cancelled_at is not None:

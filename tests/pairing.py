@@ -54,12 +54,13 @@ from tests.visiting import signed_in
 NORMAL = (
     (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
-    (re.compile(r"(DEL|EXP|INV|ORD|PRV|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"([A-Z]{3})-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
     (re.compile(r"\b(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
     (re.compile(r"@[0-9a-f]{6}\.example\b"), "@RANDOM.example"),
     (re.compile(r"\b2001:db8(?::a[0-9a-f]{3}){6}\b"), "ADDRESS"),
+    (re.compile(r'name="session" value="[0-9a-f]{32}"'), "SESSION"),
     # How many requests are left of a minute's.
     (re.compile(r";r=\d+;t=\d+"), ";r=N;t=N"),
     (re.compile(r"mar(?:ta|ko)", re.IGNORECASE), "SOMEBODY"),

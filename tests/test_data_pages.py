@@ -16,7 +16,7 @@ from accounts import datamap
 from accounts.datamap import Audience, Category, reading
 from accounts.datamap.records import records, shown_fields
 from accounts.keys.keyring import keyring
-from accounts.models import AccessEvent, Contact, Invoice, TicketMessage, User
+from accounts.models import AccessEvent, Contact, Device, Invoice, TicketMessage, User
 from accounts.templatetags.portal_tags import day_text
 from retention import closing, holdings, processing, schedule
 from tests.cast import DAY, PASSWORD, furnish, make_customer, sign_in_from
@@ -108,7 +108,10 @@ def test_the_page_of_a_kind_shows_its_records_and_nothing_that_is_not_shown(char
                 if not isinstance(value, str) or len(value) < 6:
                     continue
                 is_shown = Audience.CUSTOMER in held.shown
-                assert (value in text) == is_shown or (not is_shown and model is User), (model, name)
+                assert (" ".join(value.split())[:40] in text) == is_shown or (not is_shown and model is User), (
+                    model,
+                    name,
+                )
     assert "Correct this" in text
     assert "Object to this use" in text
     assert LAW in text
@@ -154,7 +157,10 @@ def test_a_page_counts_so_far_and_no_further(charlie, monkeypatch):
 
     assert "Sign-in history Records More than 3" in text
     # The counts that a deletion stores stay exact.
-    assert datamap.counts([charlie.account_id], schedule.cutoffs(timezone.now()))["access"] == 8
+    assert (
+        datamap.counts([charlie.account_id], schedule.cutoffs(timezone.now()))["access"]
+        == AccessEvent.objects.count() + Device.objects.count()
+    )
 
 
 def test_the_first_rows_stand_on_the_page_and_the_rest_in_an_export(charlie):

@@ -64,6 +64,7 @@ def invoice_pdf(request: HttpRequest, number: str) -> HttpResponse:
 
 
 @customer_page
+@for_roles(Part.INVOICES)
 def invoice_pay(request: HttpRequest, number: str) -> HttpResponse:
     """Offer the ways to pay an invoice, and pay it; one that needs no payment leads back to itself."""
     found = _invoice(request, number)
