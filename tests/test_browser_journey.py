@@ -94,7 +94,7 @@ def sign_in_by_keyboard(visitor: Visitor) -> None:
     arrive(visitor, "/sign-in/", "Sign in")
     visitor.fill("E-mail, user name or account number", "alice@alice.example")
     visitor.fill("Password", PASSWORD)
-    visitor.enter(visitor.page.get_by_role("main").get_by_role("button", name="Sign in"))
+    visitor.enter(visitor.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True))
     arrive(visitor, "/", "Overview")
 
 
@@ -159,7 +159,7 @@ def write_by_keyboard(visitor: Visitor) -> None:
 
 def test_a_stop_that_cannot_be_seen_is_caught(new_context: NewContext, live_portal: Portal) -> None:
     visitor = Visitor(new_context(), live_portal.url).go("/sign-in/")
-    button = visitor.page.get_by_role("main").get_by_role("button", name="Sign in")
+    button = visitor.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True)
     visitor.tab_to(button)
     visitor.go("/sign-in/")
     visitor.page.evaluate(POINTLESS)
@@ -170,7 +170,7 @@ def test_a_stop_that_cannot_be_seen_is_caught(new_context: NewContext, live_port
 
 def test_a_control_that_tab_does_not_reach_is_caught(new_context: NewContext, live_portal: Portal) -> None:
     visitor = Visitor(new_context(), live_portal.url).go("/sign-in/")
-    button = visitor.page.get_by_role("main").get_by_role("button", name="Sign in")
+    button = visitor.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True)
     button.evaluate("one => one.tabIndex = -1")
 
     with pytest.raises(AssertionError, match="not reached by Tab"):
@@ -249,7 +249,7 @@ def test_an_account_is_erased_when_due_while_a_held_and_a_disputed_one_stay(
     visitor = Visitor(new_context(viewport=SIZES["1280"]), portal.url).go("/sign-in/")
     visitor.page.get_by_label("E-mail, user name or account number").fill("alice")
     visitor.page.get_by_label("Password", exact=True).fill(PASSWORD)
-    visitor.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    visitor.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
     arrive(visitor, "/", "Overview")
     reference = close_by_pointer(new_context, portal, alice, visitor)
     assert "Waiting period: less than a day left" in visitor.main()
@@ -277,7 +277,7 @@ def test_an_account_is_erased_when_due_while_a_held_and_a_disputed_one_stay(
     assert visitor.path in {"/sign-in/", "/delete/find/"}
     visitor.go("/sign-in/").page.get_by_label("E-mail, user name or account number").fill("alice")
     visitor.page.get_by_label("Password", exact=True).fill(PASSWORD)
-    visitor.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    visitor.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
     expect(visitor.page.get_by_role("alert")).to_be_visible(timeout=PATIENCE)
 
     for user, its_reference in waiting.items():
