@@ -110,7 +110,7 @@ def skip_the_navigation(visitor: Visitor) -> None:
 def ask_by_keyboard(visitor: Visitor, picture: bool) -> None:
     page = visitor.page
     visitor.go("/")
-    visitor.enter(page.get_by_role("navigation").get_by_role("link", name="Delete your account"))
+    visitor.enter(page.get_by_role("main").get_by_role("link", name="Delete your account"))
     arrive(visitor, "/delete/", "Delete your account")
     details = page.get_by_role("group").filter(has_text="Why some data stays")
     visitor.tab_to(details.locator("summary"))
@@ -309,7 +309,7 @@ def close_by_pointer(new_context: NewContext, portal: Portal, user: User, visito
     """Close the user's account in the browser, with the mouse; return the reference of the request."""
     visitor = visitor or Visitor(new_context(), portal.url).sign_in(user)
     page = visitor.go("/").page
-    page.get_by_role("navigation").get_by_role("link", name="Delete your account").click()
+    page.get_by_role("main").get_by_role("link", name="Delete your account").click()
     page.get_by_role("link", name="Continue to the last check").click()
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_label("I have what I want to keep").check()
