@@ -14,6 +14,7 @@ from typing import Any
 from django.urls import reverse
 
 from accounts.datamap import Category
+from accounts.models import Account
 from retention import schedule, waiting
 from retention.models import DeletionRequest
 
@@ -55,6 +56,11 @@ def not_finished(request: DeletionRequest) -> Context:
 def cancelled(request: DeletionRequest, at: dt.datetime) -> Context:
     """When the customer kept the account."""
     return {**_always(request), "cancelled_at": at}
+
+
+def reopened(account: Account, at: dt.datetime) -> Context:
+    """When an account that was closed without a request is open again."""
+    return {"reference": account.number, "reopened_at": at}
 
 
 def done(request: DeletionRequest, rows: int, kept: Iterable[tuple[str, dt.datetime]]) -> Context:

@@ -26,6 +26,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "retention:delete_check",
         "retention:delete_status",
         "retention:delete_cancel",
+        "retention:delete_reopen",
         "retention:delete_find",
         "retention:requests",
         "retention:request",
@@ -114,7 +115,11 @@ def closed_page(request: HttpRequest, account: Account) -> HttpResponse:
     """Answer 409 with what a closed account may still open."""
     asked = DeletionRequest.objects.open().filter(account=account).first()
     if asked is None:
-        return redirect("retention:delete_find")
+        if account.due_at is None or timezone.now() >= account.due_at:
+            return redirect("retention:delete_find")
+        # An import closed it: nobody asked, so there is no reference to name.
+        context = {"due_at": account.due_at, "cancel_url": reverse("retention:delete_reopen")}
+        return render(request, "retention/closed.html", context, status=409)
     ticket = Ticket.objects.shown().filter(pk=asked.ticket).only("reference").first()
     status_url = reverse("retention:delete_status", args=[asked.reference])
     context = {

@@ -27,6 +27,7 @@ urlpatterns = [
     path("delete/", views.start, name="delete_start"),
     path("delete/check/", views.check, name="delete_check"),
     path("delete/find/", views.find, name="delete_find"),
+    path("delete/reopen/", views.reopen, name="delete_reopen"),
     path("delete/<slug:reference>/", views.status, name="delete_status"),
     path("delete/<slug:reference>/cancel/", views.cancel, name="delete_cancel"),
     path("email/change/", email.ask, EMAIL_CHANGE, name="email_change"),

@@ -117,6 +117,23 @@ def cancel(request: HttpRequest, reference: str) -> HttpResponse:
     return render(request, "retention/delete_cancelled.html", context)
 
 
+@customer_page
+@for_roles(Part.DELETION)
+def reopen(request: HttpRequest) -> HttpResponse:
+    """Open an account again that was closed without a request; where there is one, lead to cancelling it."""
+    account = account_of(request)
+    if account.state == State.ACTIVE:
+        return redirect("overview")
+    asked = DeletionRequest.objects.open().filter(account=account).first()
+    if asked is not None:
+        return redirect("retention:delete_cancel", reference=asked.reference)
+    if request.method == "POST":
+        cancelling.reopen(account.pk, by=customer(request))
+        messages.success(request, _("Your account is open again. We sent you a mail about it."))
+        return redirect("overview")
+    return render(request, "retention/delete_reopen.html", {"due_at": account.due_at})
+
+
 def _made_by_this_form(request: HttpRequest, account: Account) -> DeletionRequest | None:
     try:
         submission = CheckForm.base_fields["submission"].clean(request.POST.get("submission"))

@@ -12,12 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import datamap, importing
+from accounts.errors import NotActionable
 from accounts.models import (
     AccessEvent,
     Account,
@@ -35,14 +37,14 @@ from accounts.models import (
 from accounts.models.contacts import address_digest
 from accounts.safeguards import finding
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
-from retention import closing, purge, schedule
+from retention import cancelling, closing, purge, schedule
 from retention import importing as acts
 from retention.management.commands.import_clients import safe_cell
 from retention.management.commands.purge import DONE, PARTLY, USAGE
 from retention.models import DeletionRequest, Erasure
 from tests.cast import make_customer, make_staff
 from tests.panel import HEADER, export, refusals, row, run, text_of
-from tests.visiting import signed_in
+from tests.visiting import entered, signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -151,6 +153,43 @@ def test_a_canceled_client_is_closed_and_due_as_closing_does_it(tmp_path: Path):
     }
     assert DeletionRequest.objects.get() == request, "no request of somebody who did not ask"
     assert not OutboxMessage.objects.filter(subject=account.pk).exists()
+
+
+def test_a_canceled_client_who_signs_in_reads_why_it_is_closed_and_can_keep_the_account(tmp_path: Path):
+    run(export(tmp_path / "c.csv", [row(7, status="canceled")]))
+    user = User.objects.get(account=only_account())
+    visitor = entered(Client(), user)
+
+    blocked = visitor.get(reverse("overview"))
+    assert blocked.status_code == 409
+    assert "had ended before" in blocked.content.decode() and "You asked us" not in blocked.content.decode()
+    path = reverse("retention:delete_reopen")
+    assert path in blocked.content.decode()
+    assert visitor.get(path).status_code == 200 and only_account().state == State.CLOSED, "a GET changes nothing"
+
+    assert visitor.post(path)["Location"] == reverse("overview")
+    assert only_account().state == State.ACTIVE and only_account().due_at is None
+    assert not Erasure.objects.live().filter(account=user.account_id).exists()
+    assert LedgerEntry.objects.filter(action="account.reopened", subject=user.account_id).count() == 1
+    assert OutboxMessage.objects.filter(subject=user.account_id).count() == 1
+    assert visitor.get(path)["Location"] == reverse("overview"), "what is open stays open"
+    cancelling.reopen(user.account_id, by=user)
+    assert LedgerEntry.objects.filter(action="account.reopened").count() == 1
+
+
+def test_nothing_is_opened_again_after_the_due_date_or_over_a_request(tmp_path: Path):
+    run(export(tmp_path / "c.csv", [row(7, status="canceled")]))
+    account = only_account()
+    user = User.objects.get(account=account)
+    with pytest.raises(NotActionable, match="has ended"):
+        cancelling.reopen(account.pk, by=user, at=account.due_at)
+    bob = make_customer("bob")
+    request = closing.close(bob.account_id, by=bob, submission=uuid4()).request
+    with pytest.raises(NotActionable, match=request.reference):
+        cancelling.reopen(bob.account_id, by=bob)
+    with pytest.raises(PermissionDenied):
+        cancelling.reopen(account.pk, by=bob)
+    assert set(Account.objects.values_list("state", flat=True)) == {State.CLOSED}
 
 
 # Repeats.

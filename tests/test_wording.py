@@ -272,6 +272,7 @@ for moment in (
     "begins",
     "signed_in",
     "opened",
+    "reopened",
     "made",
 ):
     SAMPLE[f"{moment}_at"] = NOON
