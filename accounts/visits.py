@@ -13,7 +13,7 @@ import json
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import redis
@@ -115,7 +115,7 @@ def store() -> int:
     """Store the visits that wait, but for accounts that objected meanwhile or are erased; return how many."""
     stored = 0
     while taken := queue().lpop(QUEUE, BATCH):
-        visits = [_opened(box) for box in taken]
+        visits = [_opened(cast("bytes", box)) for box in taken]
         rows = [_row(visit) for visit in visits]
         accounts = {row.account_id for row in rows if row.account_id}
         objected = set(
