@@ -16,17 +16,17 @@ from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import idempotency
-from accounts.api_base import IDEMPOTENCY_KEY, PROBLEMS, ApiView, system, taken
+from accounts.api_base import IDEMPOTENCY_KEY, PROBLEMS, ApiView, account_numbered, system, taken
 from accounts.api_parsing import Problem, RefusesUnknownFields
 from accounts.api_tokens import Caller
 from accounts.credentials import ask_for_reset
 from accounts.idempotency import Answer, once
 from accounts.models import Account, Address, Contact, Person, SignInIdentifier, State, User
+from accounts.phones import clean_phone
 from accounts.registering import NUMBER, USERNAME, NameTaken, PostalAddress, register
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
@@ -118,10 +118,7 @@ class ReadAccount(ApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """Return the state and the dates of an account."""
-        account = Account.objects.filter(number=number).first() if NUMBER.fullmatch(number) else None
-        if account is None:
-            raise NotFound("There is no such account.")
-        return Response(standing(account, timezone.now()))
+        return Response(standing(account_numbered(number), timezone.now()))
 
 
 def standing(account: Account, at: dt.datetime) -> dict[str, Any]:
@@ -177,10 +174,10 @@ def _is_same(account: Account, fields: dict[str, Any]) -> bool:
     contact = Contact.objects.filter(account=account, removed_at=None).order_by("created_at", "pk").first()
     if person is None or contact is None:
         return False
+    phone = clean_phone(fields["phone"], fields["address"]["country"] if fields["address"] else None)
     held = (person.name, person.username, contact.company, contact.phone)
-    return held == tuple(fields[name] for name in ("name", "username", "company", "phone")) and _same_address(
-        contact, fields["address"]
-    )
+    given = (fields["name"], fields["username"], fields["company"], phone)
+    return held == given and _same_address(contact, fields["address"])
 
 
 def _same_address(contact: Contact, given: dict[str, Any] | None) -> bool:

@@ -35,9 +35,10 @@ import base64
 import binascii
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -46,13 +47,16 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_parsing import Problem, UnreadableParameter
+from accounts.api_parsing import Problem, UnknownFields, UnreadableParameter, readable_name
 from accounts.api_tokens import Caller, CustomerCaller
 from accounts.idempotency import HEADER
+from accounts.models import Account
+from accounts.registering import NUMBER
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 25, 100
 LONGEST_CURSOR = 300
@@ -77,6 +81,12 @@ CURSOR = OpenApiParameter(
     description="Where to go on: take it from the links `next` and `previous`; what it holds may change.",
 )
 PAGE_PARAMETERS = [LIMIT, CURSOR]
+ACCOUNT = OpenApiParameter(
+    "account",
+    {"type": "string", "pattern": f"^{NUMBER.pattern}$"},
+    OpenApiParameter.QUERY,
+    description="The account number, nine digits.",
+)
 PROBLEMS: dict[int, Any] = {
     400: OpenApiResponse(Problem, "The body is no strict JSON, or names an unknown field."),
     404: OpenApiResponse(Problem, "What the address or the body names is not there."),
@@ -90,13 +100,28 @@ PROBLEMS: dict[int, Any] = {
 class ApiView(APIView):
     """Base of every operation. `required_scope` names what a token must carry: for all methods, or by method."""
 
-    required_scope: str | dict[str, str] | None = None
+    required_scope: ClassVar[str | dict[str, str] | None] = None
     # Whether a closed account's own token may use it until the due date.
     open_when_closed = False
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Say which methods there are; the documentation says the rest."""
         return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+
+
+class AccountNumber(serializers.RegexField):
+    """The number of an account in a body."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(rf"^{NUMBER.pattern}$", help_text="the account number, nine digits", **kwargs)
+
+
+def account_numbered(number: str) -> Account:
+    """Return the account of a number; raise NotFound."""
+    account = Account.objects.filter(number=number).first() if NUMBER.fullmatch(number) else None
+    if account is None:
+        raise NotFound("There is no account with this number.")
+    return account
 
 
 def system(request: Request) -> Caller:
@@ -131,6 +156,21 @@ def page_of(entry: type[serializers.Serializer[Any]] | serializers.Serializer[An
             "previous": serializers.URLField(allow_null=True),
         },
     )
+
+
+def asked(request: Request, **patterns: str) -> dict[str, str]:
+    """Return the parameters that narrow a list, each of which fits its pattern whole.
+
+    Raises UnknownFields (400) for a parameter the list does not have, UnreadableParameter (400) for one that is none.
+    """
+    unknown = sorted(set(request.query_params) - {"limit", "cursor", *patterns})
+    if unknown:
+        raise UnknownFields({readable_name(name): ["This parameter is not known."] for name in unknown})
+    found = {name: text for name in patterns if (text := _single(request, name)) is not None}
+    for name, text in found.items():
+        if not re.fullmatch(patterns[name], text):
+            raise UnreadableParameter(name, "This is no value that the list can be narrowed by.")
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------- cursors
@@ -193,6 +233,12 @@ def page_of_rows(
     request: Request, rows: QuerySet[Any], *, time: str, shape: Callable[[Any], dict[str, Any]]
 ) -> Response:
     """Return a page of rows, newest first by (`time`, id), each as `shape` says."""
+    found, newer, older = rows_of_page(request, rows, time=time)
+    return linked(request, [shape(row) for row in found], newer, older)
+
+
+def rows_of_page(request: Request, rows: QuerySet[Any], *, time: str) -> tuple[list[Any], Cursor | None, Cursor | None]:
+    """Return the rows of a page, newest first by (`time`, id), and the places to go on from in both directions."""
     limit, cursor = limit_of(request), cursor_of(request)
     if cursor is not None and cursor.back:
         found = list(rows.filter(beyond(time, cursor, "gt")).order_by(time, "pk")[: limit + 1])
@@ -205,7 +251,7 @@ def page_of_rows(
         found = found[:limit]
     newer = Cursor(getattr(found[0], time), found[0].pk, back=True) if found and more_newer else None
     older = Cursor(getattr(found[-1], time), found[-1].pk) if found and more_older else None
-    return linked(request, [shape(row) for row in found], newer, older)
+    return found, newer, older
 
 
 def beyond(time: str, cursor: Cursor, way: str) -> Q:
@@ -217,7 +263,8 @@ def beyond(time: str, cursor: Cursor, way: str) -> Q:
 def _link(request: Request, cursor: Cursor | None) -> str | None:
     if cursor is None:
         return None
-    query = urlencode({"limit": limit_of(request), "cursor": str(cursor)})
+    # What the list was narrowed by stays: a cursor names a place, not a list.
+    query = urlencode(request.query_params.dict() | {"limit": limit_of(request), "cursor": str(cursor)})
     return f"{settings.PORTAL_ORIGIN}{request.path}?{query}"
 
 

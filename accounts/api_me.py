@@ -26,7 +26,7 @@ from accounts.api_parsing import Problem
 from accounts.api_tokens import closed_refusal
 from accounts.datamap import Audience, Category, Personal
 from accounts.datamap.reading import Model
-from accounts.datamap.records import Record, records
+from accounts.datamap.records import Record, records, shown_fields
 from accounts.models import Account, State
 
 # What the pages of a closed account show: invoices, conversations, mails.
@@ -260,8 +260,7 @@ def _words(entries: list[Personal], of: Callable[[Personal], list[str]]) -> list
 
 
 def _record(kind: Model, record: Record) -> dict[str, Any]:
-    entry = datamap.entries()[kind]
-    fields = [
-        {"name": name, "label": str(entry.fields[name].label), "value": value} for name, value in record.fields.items()
-    ]
-    return dict(RecordHeld({"id": record.id, "kind": str(entry.label), "at": record.at, "fields": fields}).data)
+    labels = {field.name: field.label for field in shown_fields(kind)}
+    fields = [{"name": name, "label": labels[name], "value": value} for name, value in record.fields.items()]
+    label = str(datamap.entries()[kind].label)
+    return dict(RecordHeld({"id": record.id, "kind": label, "at": record.at, "fields": fields}).data)

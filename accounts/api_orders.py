@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import invoicing, ordering
+from accounts.api_base import IDEMPOTENCY_KEY, PROBLEMS, AccountNumber, ApiView, account_numbered, system, taken
 from accounts.api_parsing import Problem, RefusesUnknownFields, Whole
 from accounts.api_tokens import Caller
-from accounts.idempotency import HEADER, Answer, once
-from accounts.models import Account, Invoice, Order
+from accounts.idempotency import Answer, once
+from accounts.models import Invoice, Order
 from accounts.ordering import OrderedLine, Signals
-from accounts.registering import NUMBER
 from accounts.safeguards.cards import refuse_card_number
 
 
@@ -51,7 +50,7 @@ class SignalFields(serializers.Serializer[Any]):
 class Placing(RefusesUnknownFields):
     """An order as the shop sends it."""
 
-    account = serializers.RegexField(rf"^{NUMBER.pattern}$", help_text="the account number, nine digits")
+    account = AccountNumber()
     shop_reference = serializers.CharField(
         max_length=ordering.LONGEST_REFERENCE,
         validators=[refuse_card_number],
@@ -77,53 +76,7 @@ class OrderStanding(serializers.Serializer[Any]):
     invoice = serializers.CharField(allow_null=True, help_text="number of its invoice, once it is accepted")
 
 
-IDEMPOTENCY_KEY = OpenApiParameter(
-    HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    required=True,
-    description="New for each write, the same for its repeats.",
-)
-
-
-def problems(*statuses: int) -> dict[int, Any]:
-    """Return the problems a door of the shop can answer, for the documentation."""
-    known = {
-        400: "The body is no strict JSON, or names an unknown field.",
-        401: "No live token.",
-        403: "The token does not carry the scope.",
-        404: "There is no such account, order or invoice.",
-        409: "The state of things does not allow it; the detail names the way out.",
-        413: "The body is too large.",
-        422: "A field has a value it cannot have, or the key was used with another body.",
-    }
-    return {status: OpenApiResponse(Problem, known[status]) for status in statuses or known}
-
-
-def caller_of(request: Request) -> Caller:
-    """Return the system that calls."""
-    caller = request.user
-    assert isinstance(caller, Caller)  # noqa: S101 - HasScope lets nobody else in
-    return caller
-
-
-def account_numbered(number: str) -> Account:
-    """Return the account of a number; raise NotFound."""
-    account = Account.objects.filter(number=number).first()
-    if account is None:
-        raise NotFound("There is no account with this number.")
-    return account
-
-
-def fields_of(form: type[RefusesUnknownFields], request: Request) -> dict[str, Any]:
-    """Return the validated body."""
-    serializer = form(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    fields: dict[str, Any] = serializer.validated_data
-    return fields
-
-
-class PlaceOrder(APIView):
+class PlaceOrder(ApiView):
     """`POST /api/v1/orders/`."""
 
     required_scope = "orders:write"
@@ -133,16 +86,15 @@ class PlaceOrder(APIView):
         summary="Place an order",
         parameters=[IDEMPOTENCY_KEY],
         request=Placing,
-        responses={201: OrderStanding, 200: OpenApiResponse(OrderStanding, "It was placed before."), **problems()},
+        responses={201: OrderStanding, 200: OpenApiResponse(OrderStanding, "It was placed before."), **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
         """Place an order; it is accepted at once, or a person looks at it first."""
-        caller = caller_of(request)
-        fields = fields_of(Placing, request)
+        caller, fields = system(request), taken(Placing, request)
         return once(request, caller.pk, lambda: _place(caller, fields))
 
 
-class ReadOrder(APIView):
+class ReadOrder(ApiView):
     """`GET /api/v1/orders/<reference>/`."""
 
     required_scope = "orders:read"
@@ -150,7 +102,7 @@ class ReadOrder(APIView):
     @extend_schema(
         operation_id="read_order",
         summary="Read how an order stands",
-        responses={200: OrderStanding, **problems(401, 403, 404)},
+        responses={200: OrderStanding, 404: OpenApiResponse(Problem, "There is no order with this reference.")},
     )
     def get(self, request: Request, reference: str) -> Response:
         """Return how an order stands."""

@@ -115,7 +115,7 @@ def unknown_fields(form: serializers.BaseSerializer[Any], data: Any) -> set[str]
     known = {name: field for name, field in form.fields.items() if not field.read_only}
     inner = {name: field for name, field in known.items() if isinstance(field, serializers.BaseSerializer)}
     deeper = {each for name, field in inner.items() for each in unknown_fields(field, data.get(name))}
-    return {_name(name) for name in data if name not in known} | deeper
+    return {readable_name(name) for name in data if name not in known} | deeper
 
 
 class Choice(serializers.ChoiceField):
@@ -216,6 +216,7 @@ def _checked(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _name(name: Any) -> str:
+def readable_name(name: Any) -> str:
+    """Return a name that was sent as a refusal may repeat it."""
     text = str(name)
     return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_NAME else "(unreadable)"

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from accounts import assigning
+from accounts.api_base import AccountNumber
 from accounts.api_parsing import RefusesUnknownFields, Whole
-from accounts.registering import NUMBER
 from accounts.safeguards.cards import refuse_card_number
 
 LARGEST_PRICE = 10**9
@@ -34,7 +34,7 @@ def _moment(help_text: str) -> serializers.DateTimeField:
 class NewService(RefusesUnknownFields):
     """A service as provisioning makes it."""
 
-    account = serializers.RegexField(rf"^{NUMBER.pattern}$", help_text="the account number, nine digits")
+    account = AccountNumber()
     name = serializers.CharField(max_length=253, validators=[refuse_card_number], help_text="e.g. its host name")
     plan = serializers.RegexField(r"^[a-z0-9][a-z0-9._-]{0,39}$", help_text="a product code, e.g. vps-2")
     monthly_cents = Whole(min_value=0, max_value=LARGEST_PRICE, default=0)
@@ -95,11 +95,3 @@ class ServiceOut(ServiceMade):
     paid_until = serializers.DateTimeField(allow_null=True)
     stops_at = serializers.DateTimeField(allow_null=True)
     addresses = HeldAddress(many=True)
-
-
-class ServiceList(serializers.Serializer[Any]):
-    """A page of services; `next` is where to go on, or null at the end."""
-
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
-    results = ServiceOut(many=True)

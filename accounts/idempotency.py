@@ -54,6 +54,13 @@ def once(request: Request, caller: UUID, act: Callable[[], Answer]) -> Response:
     return Response(answer, status=status)
 
 
+def made_under(request: Request, caller: UUID) -> UUID:
+    """Return the id of what this caller makes under this key: an act that is repeated after a crash finds it there."""
+    content = f"{caller} {request.path} {request.headers.get(HEADER, '')}".encode()
+    made = hmac.new(derived_key("made under a key"), content, hashlib.sha256).digest()[:16]
+    return UUID(bytes=made, version=4)
+
+
 def forget(at: dt.datetime | None = None) -> int:
     """Delete answers older than a week; a repeat after that is a new request."""
     gone, _per_model = IdempotencyRecord.objects.filter(created_at__lt=(at or timezone.now()) - KEPT_FOR).delete()

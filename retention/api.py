@@ -17,12 +17,11 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api_base import IDEMPOTENCY_KEY, PROBLEMS, ApiView, system, taken
+from accounts.api_base import IDEMPOTENCY_KEY, PROBLEMS, AccountNumber, ApiView, account_numbered, system, taken
 from accounts.api_parsing import Choice, RefusesUnknownFields, Whole
 from accounts.api_tokens import Caller
 from accounts.idempotency import Answer, once
 from accounts.models import Account
-from accounts.registering import NUMBER
 from accounts.safeguards.cards import refuse_card_number
 from retention.dates import moment_of, refuse_unlikely_evidence
 from retention.disputing import PROCESSOR, close_dispute, find_dispute, open_dispute
@@ -53,7 +52,7 @@ class Named(RefusesUnknownFields):
 class Opening(Named):
     """A dispute as the processor reports it."""
 
-    account = serializers.RegexField(rf"^{NUMBER.pattern}$", help_text="the account number, nine digits")
+    account = AccountNumber()
     amount_cents = Whole(min_value=1, max_value=LARGEST_AMOUNT)
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="USD", help_text="ISO 4217")
     reason = Choice(Dispute.Reason.choices, default=Dispute.Reason.GENERAL)
@@ -127,9 +126,7 @@ class CloseDispute(DisputeView):
 
 def _open(caller: Caller, fields: dict[str, Any]) -> Answer:
     details = {name: value for name, value in fields.items() if name != "account"}
-    account = Account.objects.filter(number=fields["account"]).first()
-    if account is None:
-        raise NotFound("There is no account with this number.")
+    account = account_numbered(fields["account"])
     known = find_dispute(fields["processor"], fields["reference"])
     if known is not None and _is_same(known, caller, account, fields):
         return 200, _standing(known)

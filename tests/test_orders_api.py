@@ -9,6 +9,7 @@ from unittest import mock
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -157,9 +158,9 @@ def test_the_list_is_narrowed_and_comes_in_pages_that_lose_nothing(regular: User
         make_invoice(regular, at=timezone.now() - number * DAY)
     other = make_invoice(alice)
 
-    first = send(f"{INVOICES}?account={regular.account.number}").json()
+    first = send(f"{INVOICES}?account={regular.account.number}&limit=50").json()
     make_invoice(regular)
-    second = send(first["next"].replace("http://testserver", "")).json()
+    second = send(first["next"].removeprefix(settings.PORTAL_ORIGIN)).json()
 
     numbers = [row["number"] for row in first["results"] + second["results"]]
     assert len(numbers) == len(set(numbers)) == 60 and other.number not in numbers
@@ -173,23 +174,24 @@ def test_the_list_is_narrowed_and_comes_in_pages_that_lose_nothing(regular: User
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ("state=lost", 422),
-        ("account=12", 422),
-        ("account=１２３４５６７８９", 422),
+        ("state=lost", 400),
+        ("account=12", 400),
+        ("account=１２３４５６７８９", 400),
         ("account=999999998", 404),
         ("page=2", 400),
+        ("state=paid&state=issued", 400),
+        ("limit=101", 400),
         ("cursor=%00", 400),
-        ("cursor=nonsense", 404),
-        ("cursor=cD1ub3doZXJl", 404),
-        ("cursor=cD05OTk5LTEyLTMxVDIzOjU5OjU5LjAwMDAwMC0xNDowMA%3D%3D", 200),
-        ("cursor=bz0tMQ%3D%3D", 404),
+        ("cursor=nonsense", 400),
+        # Our own, but of a place that no row of this world was ever at: the list begins or ends there.
+        ("cursor=WzAsMCwiMjAyNi0wMS0wMVQwMDowMDowMCswMDowMCIsIjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwIl0", 200),
     ],
 )
 def test_a_list_that_cannot_be_asked_for(regular: User, send: Send, query: str, status: int):
     make_invoice(regular)
     answer = send(f"{INVOICES}?{query}")
     assert answer.status_code == status, answer.content
-    assert "nowhere" not in answer.content.decode().replace("leads nowhere", "")
+    assert "nonsense" not in answer.content.decode() and "lost" not in answer.content.decode()
 
 
 def test_a_read_of_the_list_costs_few_statements_and_opens_no_key(
