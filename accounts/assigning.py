@@ -18,6 +18,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import restricting
+from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.models import Account, IpAssignment, Service, State
 from accounts.recording import CATEGORY_GONE
@@ -59,7 +61,8 @@ def assign(service_id: UUID, address: str, *, by: str, at: dt.datetime | None = 
     """Assign an address or network to a running service from `at` on, and return the assignment.
 
     The same address of the same service, held just so, is returned as it is. Raises ValidationError for an address or
-    a moment that cannot be, NotActionable for a service that ended, a closed account, and an address held by another.
+    a moment that cannot be, NotActionable for a service that ended, a closed account, one whose customer stopped this
+    use of their data, and an address held by another.
     """
     now = timezone.now()
     at = at or now
@@ -73,6 +76,7 @@ def assign(service_id: UUID, address: str, *, by: str, at: dt.datetime | None = 
         if known is not None and known.assigned_at <= at:
             return known
         _refuse_ended(service, account, at)
+        restricting.refuse(account.pk, Purpose.ADMINISTER)
         row = IpAssignment(account=account, service=service.pk, address=text_of(network), assigned_at=at)
         _insert(row, account)
         ledger.record(by, "address.assigned", account.pk, at=now, assignment=row.pk, service=service.pk, since=at)
