@@ -19,6 +19,7 @@ from django.http import Http404
 from rest_framework import exceptions, serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from accounts.errors import NotActionable
 from accounts.keys.provider import KeyUnavailable
@@ -27,6 +28,7 @@ LARGEST_BODY = 64 * 1024
 DEEPEST = 16
 LONGEST_NAME = 40
 PROBLEM = "application/problem+json"
+NO_FIELD = str(api_settings.NON_FIELD_ERRORS_KEY)
 
 
 class TooLarge(exceptions.APIException):
@@ -152,7 +154,9 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     status = HTTPStatus(known.status_code)
     if isinstance(known, exceptions.ValidationError):
         status = status if isinstance(known, UnknownFields) else HTTPStatus.UNPROCESSABLE_ENTITY
-        content = problem(status, detail="Some fields cannot be taken as they are.", errors=known.detail)
+        # What concerns no single field stands under one name: `errors` is an object, whatever refused.
+        errors = known.detail if isinstance(known.detail, dict) else {NO_FIELD: known.detail}
+        content = problem(status, detail="Some fields cannot be taken as they are.", errors=errors)
     else:
         content = problem(status, detail=str(known.detail))
     return Response(content, status=status.value, headers=_headers(known), content_type=PROBLEM)

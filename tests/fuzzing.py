@@ -61,6 +61,11 @@ class Round:
         """How many answers were an error of the server."""
         return sum(number for (_who, _what, status), number in self.statuses.items() if status >= 500)
 
+    @property
+    def faults(self) -> dict[str, int]:
+        """How often each kind of answer was not as described: who, what, and the first line of what is wrong."""
+        return dict(Counter(one.partition("\n")[0] for one in self.wrong))
+
     def by_status(self) -> dict[int, int]:
         """Return how many answers had each status."""
         found: Counter[int] = Counter()

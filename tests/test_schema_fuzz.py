@@ -19,7 +19,7 @@ WANTED = 20_000
 def test_a_sample_of_made_up_requests_is_answered_as_described(charlie: User):
     found = play(charlie, each=FEW)
 
-    assert found.wrong == []
+    assert found.faults == {}, found.wrong[:3]
     assert found.server_errors == 0
     assert found.asked > 50
 
@@ -31,5 +31,5 @@ def test_twenty_thousand_made_up_requests_are_answered_as_described():
         found += play(furnish(make_customer(f"fuzz-{found.asked}")), each=ROUND)
         print(f"{found.asked} requests: {found.by_status()}, {len(found.wrong)} not as described", flush=True)
 
-    assert found.wrong == []
+    assert found.faults == {}, found.wrong[:3]
     assert found.server_errors == 0
