@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.core import ratelimit as acts
+from allauth.core.internal import ratelimit
 from allauth.core.internal.httpkit import get_client_ip
 from django.core.cache import cache
 from django.http import HttpRequest
@@ -20,6 +22,8 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
+
+from accounts.models import User
 
 WINDOW_SECONDS = 60
 ADDRESS, TOKEN = "anon", "token"  # noqa: S105 - names of rates
@@ -80,6 +84,13 @@ def refuse_too_many_strangers(request: Request) -> None:
         counted = count(ADDRESS, address_of(request._request), request._request)
         if counted.is_over:
             raise Throttled(wait=counted.resets_in)
+
+
+def refuse_too_often(request: Request, action: str, by: User) -> None:
+    """Count one act of a customer with those of the pages; raise Throttled when it is one too many."""
+    if not acts.consume(request._request, action=action, user=by):
+        rates = ratelimit.get_rates(app="allauth.account", action=action)
+        raise Throttled(wait=max(rate.duration for rate in rates))
 
 
 def count(policy: str, who: str, request: HttpRequest) -> Count:

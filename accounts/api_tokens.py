@@ -135,7 +135,7 @@ class HasScope(BasePermission):
 def closed_refusal(account: Account) -> NotActionable:
     """Return the refusal of what a closed account cannot read or do."""
     return NotActionable(
-        f"Account {account.number} is closed; its token reads invoices, conversations and mails. "
+        f"Account {account.number} is closed; its token opens invoices, conversations, mails, exports and requests. "
         "Cancel the deletion in the portal to use the rest."
     )
 

@@ -79,6 +79,12 @@ def ask(
     return export
 
 
+def state_of(export: Export, at: dt.datetime | None = None) -> str:
+    """Return where an export stands: a copy whose time is over has ended, whoever has noted that already."""
+    is_over = export.expires_at is not None and export.expires_at <= (at or timezone.now())
+    return State.ENDED if export.state == State.READY and is_over else export.state
+
+
 def make(export_id: UUID, *, cutoffs: Cutoffs, kept_for: dt.timedelta) -> str:
     """Make an export; return "ready", "failed", "lost" (not wanted any more, or taken over) or "not due".
 

@@ -14,6 +14,8 @@ from accounts.api_orders import PlaceOrder, ReadOrder
 from accounts.api_services import Addresses, EndAddress, Services
 from retention import promising, schedule
 from retention.api import CloseDispute, OpenDispute
+from retention.api_exports import Exports, OneExport
+from retention.api_requests import OneRequest, Requests, WithdrawRequest
 
 app_name = "api"
 
@@ -27,6 +29,11 @@ urlpatterns = [
     path("v1/me/", ReadMe.as_view(), name="read_me"),
     path("v1/data/", ListData.as_view(schedule=by_schedule), name="list_data"),
     path("v1/data/<slug:category>/", ReadData.as_view(schedule=by_schedule), name="read_data"),
+    path("v1/exports/", Exports.as_view(), name="exports"),
+    path("v1/exports/<slug:reference>/", OneExport.as_view(), name="export"),
+    path("v1/requests/", Requests.as_view(), name="requests"),
+    path("v1/requests/<slug:reference>/", OneRequest.as_view(), name="request"),
+    path("v1/requests/<slug:reference>/withdraw/", WithdrawRequest.as_view(), name="withdraw_request"),
     path("v1/accounts/", RegisterAccount.as_view(), name="register_account"),
     path("v1/accounts/<slug:number>/", ReadAccount.as_view(), name="read_account"),
     path("v1/disputes/", OpenDispute.as_view(), name="open_dispute"),

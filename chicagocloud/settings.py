@@ -364,6 +364,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "CategoryEnum": "accounts.datamap.words.Category",
+        "RequestReasonEnum": "retention.models.privacy.Reason",
     },
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,

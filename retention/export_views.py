@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery.exceptions import CeleryError
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Sum
@@ -17,7 +16,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from kombu.exceptions import KombuError
 
 from accounts import datamap, exporting
 from accounts.datamap import Category
@@ -41,7 +39,7 @@ BYTES_A_RECORD = 120
 def exports(request: HttpRequest) -> HttpResponse:
     """Show the copies that were asked for, newest first."""
     page = Paginator(_own(request).order_by("-asked_at", "-pk"), ENTRIES_A_PAGE).get_page(request.GET.get("page"))
-    rows = [(one, _state(one)) for one in page.object_list]
+    rows = [(one, exporting.state_of(one)) for one in page.object_list]
     return render(request, "retention/exports.html", {"page": page, "rows": rows})
 
 
@@ -63,7 +61,7 @@ def export_new(request: HttpRequest) -> HttpResponse:
             formats=form.cleaned_data["formats"],
             submission=form.cleaned_data["submission"],
         )
-        _ring(export)
+        tasks.ring_export(export.pk)
         messages.success(request, _("We have your request %(reference)s.") % {"reference": export.reference})
         return redirect("retention:export", reference=export.reference)
     everything = [category.value for category in Category]
@@ -80,7 +78,7 @@ def export(request: HttpRequest, reference: str) -> HttpResponse:
     words = dict(Category.choices)
     context = {
         "export": found,
-        "state": _state(found),
+        "state": exporting.state_of(found),
         "categories": [words[name] for name in found.categories],
         "percent": min(99, 100 * found.rows_done // found.rows_total) if found.rows_total else 0,
         "left": not_included(found.categories),
@@ -94,7 +92,7 @@ def export(request: HttpRequest, reference: str) -> HttpResponse:
 def export_download(request: HttpRequest, reference: str) -> HttpResponse:
     """Ask once more before the download, count it, and send the file piece by piece."""
     found = get_object_or_404(_own(request), reference=reference)
-    if _state(found) != Export.State.READY:
+    if exporting.state_of(found) != Export.State.READY:
         ended = {"ended_at": found.expires_at, "next_url": reverse("retention:export_new")}
         return render(request, "410.html", {**ended, "next_label": _("Make a new export")}, status=410)
     if request.method != "POST":
@@ -120,20 +118,6 @@ def export_remove(request: HttpRequest, reference: str) -> HttpResponse:
 
 def _own(request: HttpRequest) -> Any:
     return Export.objects.filter(account=account_of(request), removed_at=None)
-
-
-def _state(export: Export) -> str:
-    """Return where an export stands now: a copy whose time is over has ended, whoever has noted that already."""
-    is_over = export.expires_at is not None and export.expires_at <= timezone.now()
-    return Export.State.ENDED if export.state == Export.State.READY and is_over else export.state
-
-
-def _ring(export: Export) -> None:
-    """Tell a worker at once; when the queue is away, the next look at the rows finds it."""
-    try:
-        tasks.make_export.apply_async([str(export.pk)], retry=False)
-    except (CeleryError, KombuError, OSError):
-        return
 
 
 def _sizes(account: Account) -> dict[Category, int]:

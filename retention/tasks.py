@@ -6,7 +6,9 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
+from celery.exceptions import CeleryError
 from django.utils import timezone
+from kombu.exceptions import KombuError
 
 from accounts import exporting
 from accounts.safeguards.models import Heartbeat
@@ -57,6 +59,14 @@ def make_export(export_id: str) -> None:
     cutoffs = schedule.cutoffs(timezone.now())
     ended = exporting.make(UUID(export_id), cutoffs=cutoffs, kept_for=schedule.span("export"))
     log.info("export", export=export_id, ended=ended)
+
+
+def ring_export(export_id: UUID) -> None:
+    """Tell a worker at once; when the queue is away, the next look at the rows finds it."""
+    try:
+        make_export.apply_async([str(export_id)], retry=False)
+    except (CeleryError, KombuError, OSError):
+        return
 
 
 @shared_task  # type: ignore[untyped-decorator]
