@@ -49,7 +49,9 @@ class NewAddress(RefusesUnknownFields):
     """An address or network for a service."""
 
     address = serializers.CharField(
-        max_length=assigning.LONGEST, help_text="e.g. 192.0.2.7, 192.0.2.0/28 or 2001:db8::/64"
+        max_length=assigning.LONGEST,
+        validators=[refuse_card_number],
+        help_text="e.g. 192.0.2.7, 192.0.2.0/28 or 2001:db8::/64",
     )
     at = _moment("since when it holds it; now when it is left out")
 

@@ -34,4 +34,4 @@ def portal(request: HttpRequest) -> dict[str, Any]:
 
 def _status_url(account: Account) -> str:
     asked = DeletionRequest.objects.open().filter(account=account).only("reference").first()
-    return reverse("retention:delete_status", args=[asked.reference]) if asked else ""
+    return reverse("retention:delete_status", args=[asked.reference]) if asked else reverse("retention:delete_reopen")

@@ -394,6 +394,7 @@ def test_formula_and_markup_are_kept_and_escaped_where_they_are_shown(text: str,
         ({"phone_cc": "44", "phone": "2079460958"}, "+442079460958"),
         ({"phone_cc": "+44", "phone": "020 7946 0958"}, "+442079460958"),
         ({"phone_cc": "", "phone": "(312) 555-0123"}, "+13125550123"),
+        ({"phone_cc": "1", "phone": "2246634"}, "+12246634"),
         ({"phone_cc": "1", "phone": ""}, None),
     ],
 )
