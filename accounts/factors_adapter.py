@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from allauth.account.utils import user_pk_to_url_str
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -26,6 +27,17 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         "incorrect_code": _("That did not match. Check the newest code, or try another way."),
         "cannot_generate_recovery_codes": _("Set up an authenticator app or a passkey first."),
     }
+
+    def is_mfa_enabled(self, user: Any, types: Any = None) -> bool:
+        """Return whether the user has a factor of these types; looking at a page asks the database once for all."""
+        request = context.request
+        if user.is_anonymous or request is None or request.method not in {"GET", "HEAD"} or request.user is not user:
+            return bool(super().is_mfa_enabled(user, types))
+        known: frozenset[str] | None = user.__dict__.get("_factor_types")
+        if known is None:
+            known = frozenset(Authenticator.objects.filter(user_id=user.pk).values_list("type", flat=True))
+            user.__dict__["_factor_types"] = known
+        return bool(known if types is None else known & {str(each.value) for each in types})
 
     def _get_user_identifier(self, user: AbstractBaseUser) -> str:
         # Shown by the person's own app or device, and kept nowhere else.

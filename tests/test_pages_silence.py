@@ -67,6 +67,7 @@ def own_pages(user: User) -> list[str]:
         "/delete/",
         "/delete/check/",
         "/delete/find/",
+        "/delete/reopen/",
         "/invoices/",
         "/tickets/",
         "/help/",
