@@ -17,6 +17,7 @@ from accounts.invoicing import BilledLine
 from accounts.models import Invoice, IpAssignment, Order, PageVisit, Restriction, Ticket, User
 from accounts.ordering import OrderedLine, Signals
 from accounts.restricting import USES
+from accounts.tasks import store_visits
 from chicagocloud.work import piles
 from tests.cast import DAY, make_customer, run_service
 from tests.visiting import signed_in, words
@@ -73,10 +74,12 @@ def test_layout_no_visit_is_stored(alice: User):
     visitor = signed_in(alice)
     stop(alice, Purpose.LAYOUT)
     visitor.get("/help/")
+    store_visits()
     assert not PageVisit.objects.exists()
 
     allow(alice, Purpose.LAYOUT)
     visitor.get("/help/")
+    store_visits()
     assert PageVisit.objects.get().account_id == alice.account_id
 
 
