@@ -182,7 +182,7 @@ CLAUSES = (
         "P19",
         _l("Services may be suspended until receipt is acknowledged and the remedy performed."),
         _l("A suspension is a record with time and person, and so is its end. Nothing suspends by itself."),
-        "test_services.py",
+        "test_addresses_pages.py",
     ),
     _clause(
         "P20",
