@@ -217,7 +217,7 @@ def _phone(client: Client, row: Mapping[str, str]) -> str | None:
         parsed = None
     # Not whether such a number is in use: a panel holds old and local ones, and the customer can correct theirs.
     digits = f"{parsed.country_code}{parsed.national_number}" if parsed else ""
-    if not SHORTEST_PHONE <= len(digits) <= LONGEST_PHONE:
+    if parsed is None or not SHORTEST_PHONE <= len(digits) <= LONGEST_PHONE:
         client.faults.append(Fault("phone", "is no telephone number"))
         return None
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)

@@ -213,6 +213,7 @@ def test_a_token_ends_with_its_time(alice: User):
 @pytest.mark.parametrize("change", [{"is_active": False}, {"is_owner": False, "member_role": "technical"}])
 def test_a_token_ends_with_its_makers_ownership(alice: User, change: dict[str, Any]):
     token = own_token(alice)
+    User.objects.create_user(alice.account, None, is_owner=True)
     User.objects.filter(pk=alice.pk).update(**change)
 
     assert me(token) == 401
@@ -220,6 +221,7 @@ def test_a_token_ends_with_its_makers_ownership(alice: User, change: dict[str, A
 
 def test_a_token_ends_when_its_maker_is_removed(alice: User):
     token = own_token(alice)
+    User.objects.create_user(alice.account, None, is_owner=True)
     User.objects.filter(pk=alice.pk).update(is_active=False, removed_at=timezone.now())
     assert me(token) == 401
     assert granting.end_tokens(user=alice.pk) == 1
