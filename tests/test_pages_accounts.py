@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import paying, supporting
+from accounts import legal_texts, paying, supporting
 from accounts.models import Invoice, Payment, PaymentMethod, Ticket, TicketMessage, User
 from retention import closing
 from tests.cast import furnish, make_customer, make_invoice, owe, sign_in_from
@@ -37,6 +37,7 @@ def pages_of(user: User) -> list[str]:
 
 
 def test_an_empty_overview_says_so(alice):
+    legal_texts.accept(alice, legal_texts.current())
     shown = words(signed_in(alice).get("/"))
 
     assert "Nothing needs you. We will e-mail you if that changes." in shown
@@ -51,11 +52,10 @@ def test_what_needs_the_customer_comes_nearest_deadline_first(charlie, sam):
 
     answer = signed_in(charlie).get("/")
 
-    named = [task.get("number") or task["reference"] for task in answer.context["tasks"]]
-    assert named == [sooner.number, later.number, ticket.reference]
+    named = [task.get("number") or task.get("reference") or task["kind"] for task in answer.context["tasks"]]
+    assert named == [sooner.number, later.number, "legal", ticket.reference]
     assert f"Pay invoice {sooner.number} : $12.90" in words(answer)
     assert f"Read our answer in {ticket.reference}" in words(answer)
-    assert "1 open conversation with support" in words(answer)
 
 
 def test_a_part_that_is_paid_is_not_asked_for_again(alice):
@@ -289,6 +289,7 @@ def test_help_names_a_person_to_write_to(alice):
 
 
 def test_a_customer_settles_a_conversation_and_is_reminded_no_more(alice, bob, sam):
+    legal_texts.accept(alice, legal_texts.current())
     ticket = supporting.open_ticket(alice.account, by=alice, subject="One", body="One")
     supporting.reply(ticket.pk, by=sam, body="So.")
     visitor, page = signed_in(alice), reverse("accounts:ticket", args=[ticket.reference])
