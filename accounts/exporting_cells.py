@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import html
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -31,15 +29,15 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def lines_of_json(names: Sequence[str], rows: Sequence[tuple[Any, dt.datetime, Sequence[Any]]]) -> list[str]:
-    """Return each record as one line of JSON, by hand: a million dictionaries would cost as much as all the rest."""
-    keys = [f",{_text(name)}:" for name in names]
-    return [
-        f'{{"id":"{row_id}","at":"{_moment(at)}"'
-        + "".join([key + (_text(v) if v.__class__ is str else _other(v)) for key, v in zip(keys, values, strict=True)])
-        + "}"
-        for row_id, at, values in rows
-    ]
+def lines_of_json(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
+    """Return records as lines of JSON, by hand: a million dictionaries would cost as much as all the rest.
+
+    `columns` are the ids, the times as text, and the values of `names`.
+    """
+    keys = "".join(f",{_text(name).replace('%', '%%')}:%s" for name in names)
+    line = f'{{"id":"%s","at":"%s"{keys}}}'
+    values = [[_text(v) if v.__class__ is str else _other(v) for v in column] for column in columns[2:]]
+    return ",\n".join(map(line.__mod__, zip(*columns[:2], *values, strict=True)))
 
 
 _text = json.encoder.encode_basestring
@@ -50,17 +48,12 @@ def _other(value: Any) -> str:
     return "null" if value is None else _encode(plain(value))
 
 
-def _moment(at: dt.datetime) -> str:
-    text = at.isoformat()
-    return f"{text[:-6]}Z" if text.endswith("+00:00") else str(plain(at))
-
-
 def cell(value: Any) -> str:
     """Return a value as a cell: what a spreadsheet would run is marked as text, wherever a cell may begin in it."""
     if value is None:
         return ""
     if value.__class__ is not str:
-        value = _moment(value) if isinstance(value, dt.datetime) else plain(value)
+        value = plain(value)
         value = _encode(value) if isinstance(value, dict | list) else str(value)
     # Most cells begin with a letter or a digit, and nothing in them would begin a formula.
     if value[:1].isalnum() and not AGAIN.search(value):
@@ -68,11 +61,32 @@ def cell(value: Any) -> str:
     return RUNS.sub(rf"\1{MARK}\2", value)
 
 
-def lines_of_csv(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows of cells, each quoted, with the line ends of RFC 4180."""
-    out = io.StringIO(newline="")
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows([[cell(v) for v in row] for row in rows])
-    return out.getvalue()
+def lines_of_csv(columns: Sequence[Sequence[Any]]) -> str:
+    """Return records as lines of cells, each quoted, with the line ends of RFC 4180.
+
+    `columns` are the ids and the times as text, in which nothing is to be marked, and the values.
+    """
+    line = '"%s","%s"' + ",%s" * (len(columns) - 2) + "\r\n"
+    return "".join(map(line.__mod__, zip(*columns[:2], *map(_quoted, columns[2:]), strict=True)))
+
+
+def _quoted(column: Sequence[Any]) -> list[str]:
+    """Return each value of a column as a quoted cell; most stand in a column more than once."""
+    made = _Cells()
+    return [made[value] if value.__class__ is str else _quote(cell(value)) for value in column]
+
+
+class _Cells(dict[str, str]):
+    """The cells of a column by their values, each made once."""
+
+    def __missing__(self, value: str) -> str:
+        made = self[value] = _quote(cell(value))
+        return made
+
+
+def _quote(text: str) -> str:
+    twice = text.replace('"', '""')
+    return f'"{twice}"'
 
 
 def words(value: Any) -> str:

@@ -22,7 +22,8 @@ from django.utils.translation import gettext as _
 
 from accounts import datamap
 from accounts.datamap import Audience, Category
-from accounts.datamap.records import Row, Shown, fetched_in_binary, file, kept_back, opened, shown_fields
+from accounts.datamap.columns import Columns, written
+from accounts.datamap.records import Shown, file, kept_back, shown_fields
 from accounts.exporting_cells import lines_of_csv, lines_of_json, words
 from accounts.exporting_pieces import PieceWriter
 
@@ -47,6 +48,10 @@ class Table(NamedTuple):
     category: Category
     label: str
     stem: str
+
+
+# A record as the page shows it: id, time, values.
+Row = tuple[Any, ...]
 
 
 class Left(NamedTuple):
@@ -169,19 +174,20 @@ def _batches(
     fields: list[Shown],
     cutoffs: Mapping[str, dt.datetime],
     found: dict[str, tuple[Any, str]],
-) -> Iterator[list[Row]]:
-    """Yield the rows with the place of each file in its column, and note in `found` whose file belongs there."""
+) -> Iterator[Columns]:
+    """Yield the columns with one of places for each file, and note in `found` whose file belongs there."""
     names = [field.name for field in fields if not field.is_file]
     files = [field.name for field in fields if field.is_file]
-    for batch in opened(table.model, account_id, cutoffs, names, fetch=fetched_in_binary):
-        for row in batch if files else ():
-            known = dict(zip(names, row[2], strict=True))
-            for name in files:
-                place = _place(table, row[0], known, name)
-                row[2].append(place)
-                if place:
-                    found[place] = (row[0], name)
-        yield batch
+    for columns in written(table.model, account_id, cutoffs, names):
+        places = [_places(table, columns, names, name) for name in files]
+        for name, column in zip(files, places, strict=True):
+            found |= {place: (row_id, name) for row_id, place in zip(columns[0], column, strict=True) if place}
+        yield [*columns, *places]
+
+
+def _places(table: Table, columns: Columns, names: list[str], name: str) -> list[str | None]:
+    rows = zip(*columns, strict=True)
+    return [_place(table, row_id, dict(zip(names, values, strict=True)), name) for row_id, _at, *values in rows]
 
 
 def _place(table: Table, row_id: Any, known: Mapping[str, Any], name: str) -> str | None:
@@ -194,7 +200,7 @@ def _place(table: Table, row_id: Any, known: Mapping[str, Any], name: str) -> st
 
 
 def _write_json(
-    archive: Archive, table: Table, fields: list[Shown], batches: Iterator[list[Row]], progress: Callable[[int], None]
+    archive: Archive, table: Table, fields: list[Shown], batches: Iterator[Columns], progress: Callable[[int], None]
 ) -> tuple[int, list[Row]]:
     """Write the records as JSON, one a line; return how many, and the first ones for the page."""
     names, total, first = [field.name for field in fields], 0, list[Row]()
@@ -202,25 +208,25 @@ def _write_json(
         head = {"kind": table.label, "category": str(table.category.label), "fields": dict(_labels(fields))}
         put(json.dumps(head, ensure_ascii=False, indent=1)[:-2] + ',\n "records": [\n')
         for batch in batches:
-            put(",\n" if total else "")
-            put(",\n".join(lines_of_json(names, batch)))
-            total += len(batch)
-            first += batch[: ROWS_ON_A_PAGE - len(first)]
-            progress(len(batch))
+            put(",\n" if total and batch[0] else "")
+            put(lines_of_json(names, batch))
+            total += len(batch[0])
+            first += zip(*(column[: ROWS_ON_A_PAGE - len(first)] for column in batch), strict=True)
+            progress(len(batch[0]))
         put("\n ]\n}\n")
     return total, first
 
 
 def _write_csv(
-    archive: Archive, table: Table, fields: list[Shown], batches: Iterator[list[Row]], progress: Callable[[int], None]
+    archive: Archive, table: Table, fields: list[Shown], batches: Iterator[Columns], progress: Callable[[int], None]
 ) -> int:
     total = 0
     with archive.member(f"{table.stem}.csv") as put:
-        put("\ufeff" + lines_of_csv([["ID", _("Time"), *(field.label for field in fields)]]))
+        put("\ufeff" + lines_of_csv([["ID"], [_("Time")], *([field.label] for field in fields)]))
         for batch in batches:
-            put(lines_of_csv([[row_id, at, *values] for row_id, at, values in batch]))
-            total += len(batch)
-            progress(len(batch))
+            put(lines_of_csv(batch))
+            total += len(batch[0])
+            progress(len(batch[0]))
     return total
 
 
@@ -232,7 +238,7 @@ def _labels(fields: list[Shown]) -> Iterator[tuple[str, str]]:
 def _page(table: Table, fields: list[Shown], rows: list[Row], total: int) -> str:
     head = "".join(f'<th scope="col">{html.escape(label)}</th>' for _name, label in list(_labels(fields))[1:])
     lines = []
-    for _row_id, at, values in rows:
+    for _row_id, at, *values in rows:
         shown = [words(at)]
         for field, value in zip(fields, values, strict=True):
             text = words(value)
