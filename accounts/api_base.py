@@ -52,7 +52,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_parsing import Problem, UnknownFields, UnreadableParameter, readable_name
+from accounts.api_parsing import Problem, RefusesUnknownFields, UnknownFields, UnreadableParameter, readable_name
 from accounts.api_tokens import Caller, CustomerCaller
 from accounts.idempotency import HEADER
 from accounts.models import Account
@@ -143,6 +143,10 @@ def taken(shape: type[serializers.Serializer[Any]], request: Request) -> dict[st
     serializer = shape(data=request.data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+class Nothing(RefusesUnknownFields):
+    """The body of a write that says all by its address: none, or an empty object."""
 
 
 def page_of(entry: type[serializers.Serializer[Any]] | serializers.Serializer[Any]) -> serializers.Serializer[Any]:

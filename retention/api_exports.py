@@ -23,6 +23,7 @@ from accounts.api_base import (
     PAGE_PARAMETERS,
     PROBLEMS,
     ApiView,
+    Nothing,
     asked,
     customer,
     page_of,
@@ -127,7 +128,7 @@ class OneExport(ApiView):
     )
     def delete(self, request: Request, reference: str) -> Response:
         """Delete a copy for good; one that was deleted stays so."""
-        caller = customer(request)
+        caller, _nothing = customer(request), taken(Nothing, request)
         return once(request, caller.pk, lambda: _remove(caller, reference))
 
 

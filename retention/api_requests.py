@@ -23,6 +23,7 @@ from accounts.api_base import (
     PAGE_PARAMETERS,
     PROBLEMS,
     ApiView,
+    Nothing,
     asked,
     customer,
     page_of,
@@ -118,7 +119,7 @@ class WithdrawRequest(ApiView):
     )
     def post(self, request: Request, reference: str) -> Response:
         """Withdraw a request; nothing more follows from it, and one that was withdrawn stays so."""
-        caller = customer(request)
+        caller, _nothing = customer(request), taken(Nothing, request)
         return once(request, caller.pk, lambda: _withdraw(caller, reference))
 
 
