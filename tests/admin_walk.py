@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from django.contrib import admin
 from django.db import connection
@@ -18,6 +17,7 @@ from django.utils import timezone
 
 from accounts import issuing
 from accounts.admin_base import Act, RecordAdmin
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
 from retention import closing, disputing, keeping, placing, releasing, switching
@@ -74,7 +74,7 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     assert {staff[role] for role in ("legal", "privacy_officer", "billing", "administrator")}
     ask_something(customer)
     stranger = ask_as_a_stranger()
-    asked = closing.close(account_id, by=customer, submission=uuid4(), at=timezone.now() - closed_for).request
+    asked = closing.close(account_id, by=customer, submission=uuid7(), at=timezone.now() - closed_for).request
     disputing.open_dispute(
         account_id, processor="trial", reference="dp_walker", amount_cents=1290, by=staff["billing"].actor
     )

@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts import granting, issuing
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from tests.cast import make_staff
 
@@ -22,7 +23,7 @@ def system_token(*names: str, **given: Any) -> str:
 
 def own_token(owner: User, *names: str, **given: Any) -> str:
     """Return the secret of a new token of a customer, for reading their data when nothing else is named."""
-    facts: dict[str, Any] = {"name": "script", "days": 30, "networks": (), "submission": uuid4(), **given}
+    facts: dict[str, Any] = {"name": "script", "days": 30, "networks": (), "submission": uuid7(), **given}
     return granting.grant(owner, scopes=list(names) or ["data:read"], **facts)[1]
 
 

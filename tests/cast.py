@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from accounts import paying, recording, supporting
 from accounts.datamap import Purpose
-from accounts.keys.identifiers import account_number, reference
+from accounts.keys.identifiers import account_number, reference, uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import (
     Acceptance,
@@ -231,7 +231,7 @@ def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
     export = Export.objects.create(
         **own,
         user=user.pk,
-        submission=uuid4(),
+        submission=uuid7(),
         categories=["identity"],
         formats=["json"],
         state=Export.State.ENDED,
@@ -382,13 +382,13 @@ def ask_something(user: User, right: str = "rectification", at: dt.datetime | No
     """Let the owner of the account make a privacy request."""
     wish = requesting.Wish(right, details=f"What {name_of(user)} wants")
     assert user.account_id is not None
-    return requesting.ask(user.account_id, wish, by=user, submission=uuid4(), at=at)
+    return requesting.ask(user.account_id, wish, by=user, submission=uuid7(), at=at)
 
 
 def ask_as_a_stranger(email: str = "stranger@stranger.example", right: str = "rectification") -> PrivacyRequest:
     """Let somebody without a sign-in make a privacy request."""
     person = asking.Person("Stranger Canary", email, {"postcode": "60601"})
-    return asking.ask(requesting.Wish(right, details="What a stranger wants"), person, submission=uuid4())
+    return asking.ask(requesting.Wish(right, details="What a stranger wants"), person, submission=uuid7())
 
 
 def owe(user: User, at: dt.datetime | None = None) -> Invoice:

@@ -25,6 +25,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks as conformance
 
 from accounts import granting, issuing, scopes
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from chicagocloud.wsgi import application
 from tests.cast import make_staff
@@ -90,7 +91,7 @@ def secrets_of(owner: User) -> dict[str, str | None]:
     """Return a token of each kind that carries every scope its kind can, and none."""
     systems, customers = (list(scopes.carried_by(holder)) for holder in (scopes.Holder.SYSTEM, scopes.Holder.CUSTOMER))
     _token, system = issuing.issue("fuzz", systems, by=make_staff(f"fuzz-{uuid4().hex[:8]}", "administrator"), days=30)
-    _own, customer = granting.grant(owner, name="fuzz", scopes=customers, days=30, networks=(), submission=uuid4())
+    _own, customer = granting.grant(owner, name="fuzz", scopes=customers, days=30, networks=(), submission=uuid7())
     return {ANONYMOUS: None, SYSTEM: system, CUSTOMER: customer}
 
 

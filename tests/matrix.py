@@ -23,6 +23,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts import legal_texts
+from accounts.keys.identifiers import uuid7
 from accounts.models import (
     AccountToken,
     Address,
@@ -98,7 +99,7 @@ def _close(user: User, age: dt.timedelta, client: Client) -> None:
     account_id = user.account_id
     assert account_id is not None
     at = timezone.now() - age
-    closing.close(account_id, by=user, submission=uuid4(), keep_session=client.session.session_key, at=at)
+    closing.close(account_id, by=user, submission=uuid7(), keep_session=client.session.session_key, at=at)
 
 
 def addresses(resolver: Any = None, spaces: tuple[str, ...] = ()) -> Iterator[tuple[str, URLPattern]]:

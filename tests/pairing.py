@@ -26,6 +26,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts import legal_texts
+from accounts.keys.identifiers import uuid7
 from accounts.models import (
     AccountToken,
     Address,
@@ -106,7 +107,7 @@ def pair(*, closed_ago: dt.timedelta | None = None) -> tuple[Side, Side]:
     sides = (Side("marta", person("marta", began)), Side("marko", person("marko", began)))
     if closed_ago is not None:
         for side in sides:
-            closed = closing.close(side.account_id, by=side.user, submission=uuid4(), at=now - closed_ago)
+            closed = closing.close(side.account_id, by=side.user, submission=uuid7(), at=now - closed_ago)
             side.request, side.code = closed.request, closed.code
     return sides
 
@@ -281,9 +282,9 @@ def forms(side: Side, visitor: Client) -> dict[str, str]:
         "sign in": ("account_login", {"login": side.name, "password": PASSWORD}),
         "sign in wrong": ("account_login", {"login": "nobody", "password": "wrong"}),
         "reset": ("account_reset_password", {"email": f"{side.name}@{side.name}.example"}),
-        "write": ("accounts:ticket", {"body": "When is it?", "submission": str(uuid4())}),
-        "open ticket": ("accounts:tickets", {"subject": "Hello", "body": "Well?", "submission": str(uuid4())}),
-        "close again": ("retention:delete_check", {"password": PASSWORD, "kept": "on", "submission": str(uuid4())}),
+        "write": ("accounts:ticket", {"body": "When is it?", "submission": str(uuid7())}),
+        "open ticket": ("accounts:tickets", {"subject": "Hello", "body": "Well?", "submission": str(uuid7())}),
+        "close again": ("retention:delete_check", {"password": PASSWORD, "kept": "on", "submission": str(uuid7())}),
         "find wrong": ("retention:delete_find", {"reference": "DEL-2222-2222", "code": "0000-0000-0000-0000-0000"}),
     }
     found = {}

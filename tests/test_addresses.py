@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from accounts import assigning
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import IpAssignment, Service, User
 from accounts.safeguards.models import LedgerEntry
 from retention import closing, purge
@@ -187,14 +188,14 @@ def test_a_closed_account_and_a_stopped_service_are_given_no_addresses(service: 
     Service.objects.filter(pk=stopped.pk).update(stops_at=timezone.now() - HOUR)
     with pytest.raises(NotActionable, match="has stopped"):
         assigning.assign(stopped.pk, "192.0.2.7", by=BY)
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     with pytest.raises(NotActionable, match="closed"):
         assigning.assign(service.pk, "192.0.2.7", by=BY)
 
 
 def test_an_erased_customer_holds_nothing_and_the_address_is_free(service: Service, other: Service, alice: User):
     assigning.assign(service.pk, "192.0.2.7", by=BY, at=NOON)
-    closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 40 * DAY)
     purge.ring()
 
     assert holders("192.0.2.7", NOON + HOUR) == []

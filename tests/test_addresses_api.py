@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts import suspending
 from accounts.errors import NotActionable
 from accounts.issuing import issue
+from accounts.keys.identifiers import uuid7
 from accounts.models import IpAssignment, Service, Suspension, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
 from retention import closing, purge
@@ -177,12 +178,12 @@ def test_a_closed_account_is_given_nothing_and_an_ended_one_shows_nothing(
     alice: User, bob: User, post: Send, get: Send
 ):
     service = run_service(alice)
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     assert post(SERVICES, new(alice)).status_code == 409
     assert post(addresses_of(service), {"address": "192.0.2.7"}).status_code == 409
 
     run_service(bob)
-    closing.close(bob.account_id, by=bob, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    closing.close(bob.account_id, by=bob, submission=uuid7(), at=timezone.now() - 40 * DAY)
     assert get(SERVICES, account=bob.account.number).json()["results"] == []
     purge.ring()
     assert post(SERVICES, new(bob)).status_code == 409
@@ -215,7 +216,7 @@ def test_suspensions_add_up_and_each_is_lifted_once(alice: User, bob: User):
 
 def test_nothing_of_an_erased_account_is_suspended():
     user = make_customer("gone")
-    closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 40 * DAY)
     purge.ring()
 
     with pytest.raises(NotActionable, match="are deleted"):

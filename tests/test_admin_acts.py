@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.admin_base import Act, RecordAdmin
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import ApiToken, Contact, Invoice, Payment, Service, Ticket, TicketMessage, User
 from accounts.roles import ACTS, Role
 from accounts.safeguards.models import LedgerEntry
@@ -555,11 +556,11 @@ def test_billing_voids_an_invoice_once(world: World) -> None:
 
 def test_billing_records_a_payment_once_however_often_it_is_sent(world: World) -> None:
     invoice = Invoice.objects.unpaid().get(account=world.account)
-    form = {"method": "bank transfer", "reference": "TRX 77", "submission": str(uuid4())}
+    form = {"method": "bank transfer", "reference": "TRX 77", "submission": str(uuid7())}
 
     first = post(world, "billing", Invoice, "record-payment", invoice, **form)
     again = post(world, "billing", Invoice, "record-payment", invoice, **form)
-    other = post(world, "billing", Invoice, "record-payment", invoice, **{**form, "submission": str(uuid4())})
+    other = post(world, "billing", Invoice, "record-payment", invoice, **{**form, "submission": str(uuid7())})
 
     invoice.refresh_from_db()
     payment = Payment.objects.get(invoice=invoice)
@@ -580,7 +581,7 @@ def test_billing_records_a_payment_once_however_often_it_is_sent(world: World) -
 )
 def test_a_payment_that_cannot_be_taken_says_why(world: World, changed: dict[str, str], sentence: str) -> None:
     invoice = Invoice.objects.unpaid().get(account=world.account)
-    form = {"method": "bank transfer", "reference": "", "submission": str(uuid4()), **changed}
+    form = {"method": "bank transfer", "reference": "", "submission": str(uuid7()), **changed}
 
     answer = post(world, "billing", Invoice, "record-payment", invoice, **form)
 
@@ -596,7 +597,7 @@ def test_a_payment_that_is_recorded_settles_the_agreement(world: World) -> None:
     obligations.settle([world.account.pk], timezone.now())
     held = Hold.objects.get(account=world.account, kind=Hold.Kind.AGREEMENT)
 
-    post(world, "billing", Invoice, "record-payment", invoice, method="cheque", submission=str(uuid4()))
+    post(world, "billing", Invoice, "record-payment", invoice, method="cheque", submission=str(uuid7()))
     obligations.settle([world.account.pk], timezone.now())
 
     held.refresh_from_db()

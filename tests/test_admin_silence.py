@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.roles import may
 from accounts.safeguards.models import LedgerEntry
 from retention import closing, placing, purge, sight, sweeping, telling
@@ -142,7 +143,7 @@ def make_bare_request(world: World) -> DeletionRequest:
     customer = make_customer("bare")
     assert customer.account_id is not None
     at = timezone.now() - 40 * DAY
-    return closing.close(customer.account_id, by=customer, submission=uuid4(), at=at).request
+    return closing.close(customer.account_id, by=customer, submission=uuid7(), at=at).request
 
 
 def test_once_told_everybody_sees_it_with_its_true_dates(world: World) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -19,6 +18,7 @@ from django.utils import timezone
 
 from accounts.admin_base import RecordAdmin
 from accounts.datamap import Category
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Contact, Invoice, Service, Session, SignInIdentifier, Ticket, User
 from accounts.roles import ACTS, Role
 from accounts.safeguards import ledger
@@ -278,7 +278,7 @@ def closed_again(world: World) -> DeletionRequest:
     """The world's request after it was cancelled and the account closed a second time, all of it verified."""
     cancelled = cancelling.cancel(world.request.pk, by=world.customer)
     Invoice.objects.unpaid().update(state=Invoice.State.VOID, settled_at=timezone.now())
-    closing.close(world.account.pk, by=world.customer, submission=uuid4())
+    closing.close(world.account.pk, by=world.customer, submission=uuid7())
     Erasure.objects.live().filter(account=world.account).update(last_error="OperationalError", attempts=3)
     return cancelled
 

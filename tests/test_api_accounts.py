@@ -6,13 +6,13 @@ import datetime as dt
 import json
 from typing import Any
 from unittest import mock
-from uuid import uuid4
 
 import pytest
 import time_machine
 from django.utils import timezone
 
 from accounts import api_accounts, idempotency
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Address, Contact, Person, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry, OutboxMessage
 from retention import placing, purge
@@ -191,7 +191,7 @@ def test_an_account_tells_state_and_dates_and_nothing_personal(token: str, alice
 
     assert answer.status_code == 200
     assert set(answer.json()) == {"number", "state", "created_at", "closed_at", "due_at"}
-    close(alice.account_id, by=alice, submission=uuid4())
+    close(alice.account_id, by=alice, submission=uuid7())
     assert standing(alice.account.number, token).json()["state"] == "closed"
 
 
@@ -208,7 +208,7 @@ def test_after_the_due_date_a_held_account_reads_like_an_erased_one(token: str):
     at = timezone.now() - 31 * DAY
     free, held = make_customer("fay"), make_customer("gil")
     for user in (free, held):
-        close(user.account_id, by=user, submission=uuid4(), at=at)
+        close(user.account_id, by=user, submission=uuid7(), at=at)
     placing.place(held.account_id, Hold.Kind.LEGAL, by="system", matter="sealed 4711")
     purge.ring()
     purge.ring(timezone.now() + dt.timedelta(minutes=5))

@@ -26,6 +26,7 @@ from rest_framework.response import Response
 
 from accounts import idempotency
 from accounts.issuing import issue, revoke
+from accounts.keys.identifiers import uuid7
 from accounts.models import ApiToken, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
 from retention import api, purge
@@ -110,12 +111,12 @@ def test_closing_ends_the_dispute_and_its_hold(alice: User, post: Callable[..., 
 
 
 def test_a_closed_account_can_still_be_disputed(alice: User, post: Callable[..., Any]):
-    close(alice.account_id, by=alice, submission=uuid4())
+    close(alice.account_id, by=alice, submission=uuid7())
     assert post(OPEN, dispute(alice.account)).status_code == 201
 
 
 def test_nothing_of_an_erased_account_can_be_disputed(bob: User, post: Callable[..., Any]):
-    close(bob.account_id, by=bob, submission=uuid4(), at=timezone.now() - dt.timedelta(days=40))
+    close(bob.account_id, by=bob, submission=uuid7(), at=timezone.now() - dt.timedelta(days=40))
     purge.ring()
     answer = post(OPEN, dispute(bob.account))
     assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -13,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import exporting
+from accounts.keys.identifiers import uuid7
 from accounts.models import Export, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
 from retention import closing, schedule
@@ -135,13 +135,13 @@ def test_each_scope_opens_its_own_and_a_system_none(alice: User, token: str):
 
 
 def test_a_closed_account_asks_until_its_due_date_and_no_longer(alice: User, token: str):
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     asked = ask(token)
     assert asked.status_code == 201 and call(EXPORTS, token).status_code == 200
 
     dora = make_customer("dora")
     ended = own_token(dora, "export:read")
-    closing.close(dora.account_id, by=dora, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    closing.close(dora.account_id, by=dora, submission=uuid7(), at=timezone.now() - 40 * DAY)
     assert call(EXPORTS, ended).status_code == 401
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from accounts import restricting
 from accounts.datamap import Purpose
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
 from retention import cancelling, closing, deciding, placing
@@ -127,7 +127,7 @@ def test_a_deletion_begins_in_the_portal_and_nothing_happens_here(alice: User, t
 
 
 def test_a_deletion_that_waits_is_read_and_not_withdrawn_here(alice: User, token: str):
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     deletion = DeletionRequest.objects.get()
 
     (found,) = call(f"{REQUESTS}?exercise=deletion", token).json()["results"]
@@ -151,7 +151,7 @@ def test_a_deletion_that_waits_is_read_and_not_withdrawn_here(alice: User, token
 
 def test_nobody_reaches_anybody_elses(bob: User, token: str):
     others = ask_something(bob)
-    closing.close(bob.account_id, by=bob, submission=uuid4())
+    closing.close(bob.account_id, by=bob, submission=uuid7())
     for reference in (others.reference, DeletionRequest.objects.get().reference):
         for answer in (call(f"{REQUESTS}{reference}/", token), withdraw(token, reference)):
             assert (answer.status_code, reference in answer.content.decode()) == (404, False)
@@ -174,7 +174,7 @@ def test_each_scope_opens_its_own_and_a_system_none(alice: User, token: str):
 
 def test_a_closed_account_reads_and_withdraws_but_asks_nothing_new(alice: User, token: str):
     reference = ask(token).json()["reference"]
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
 
     answer = ask(token, {"exercise": "access"})
     assert answer.status_code == 409 and "cancel its deletion" in answer.json()["detail"]
@@ -251,7 +251,7 @@ def test_the_next_page_is_of_the_same_list(alice: User, token: str):
 def test_an_untold_hold_changes_no_answer_and_no_query_names_one(charlie: User):
     token = own_token(charlie, "requests:read", "requests:write")
     ask_something(charlie)
-    closing.close(charlie.account_id, by=charlie, submission=uuid4())
+    closing.close(charlie.account_id, by=charlie, submission=uuid7())
     paths = [REQUESTS, f"{REQUESTS}?exercise=deletion", *(f"{REQUESTS}{each}/" for each in references(charlie))]
     assert len(paths) >= 4
     before = [call(path, token).json() for path in paths]

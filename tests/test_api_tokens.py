@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -16,6 +15,7 @@ from django.utils import timezone
 
 from accounts import api_tokens, granting, issuing, networks
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import AccessEvent, AccountToken, ApiToken, Contact, Correspondence, MemberRole, User
 from accounts.safeguards.models import LedgerEntry
 from retention import cancelling, purge
@@ -37,7 +37,7 @@ def grant(user: User, **given: Any) -> tuple[AccountToken, str]:
         "scopes": ["data:read"],
         "days": 30,
         "networks": (),
-        "submission": uuid4(),
+        "submission": uuid7(),
     }
     return granting.grant(user, **{**facts, **given})
 
@@ -238,7 +238,7 @@ def test_an_ended_token_stays_ended(alice: User):
 
 def test_a_closed_accounts_token_reads_what_its_pages_show(charlie: User):
     token = own_token(charlie)
-    close(charlie.account_id, by=charlie, submission=uuid4())
+    close(charlie.account_id, by=charlie, submission=uuid7())
 
     statuses = {path: call(f"/api/v1/{path}", token).status_code for path in (
         "me/", "data/invoices/", "data/support/", "data/correspondence/", "data/", "data/identity/", "data/access/",
@@ -252,7 +252,7 @@ def test_a_closed_accounts_token_reads_what_its_pages_show(charlie: User):
 
 def test_a_token_ends_at_the_due_date_whatever_holds_the_account(charlie: User):
     token = own_token(charlie)
-    close(charlie.account_id, by=charlie, submission=uuid4())
+    close(charlie.account_id, by=charlie, submission=uuid7())
 
     with time_machine.travel(timezone.now() + 31 * DAY, tick=False):
         assert me(token) == 401
@@ -260,7 +260,7 @@ def test_a_token_ends_at_the_due_date_whatever_holds_the_account(charlie: User):
 
 def test_keys_of_before_do_not_come_back_with_the_account(charlie: User):
     token = own_token(charlie)
-    close(charlie.account_id, by=charlie, submission=uuid4())
+    close(charlie.account_id, by=charlie, submission=uuid7())
     assert me(token) == 200
 
     cancelling.cancel(DeletionRequest.objects.get().pk, by=charlie)
@@ -284,7 +284,7 @@ def test_only_a_hash_is_kept_and_name_and_networks_are_sealed(alice: User, owner
 
 
 def test_a_form_sent_twice_makes_one_token(alice: User):
-    submission = uuid4()
+    submission = uuid7()
     first, secret = grant(alice, submission=submission)
     again, nothing = grant(alice, submission=submission)
 
@@ -294,7 +294,7 @@ def test_a_form_sent_twice_makes_one_token(alice: User):
 
 
 def test_somebody_elses_submission_makes_a_token_of_ones_own(alice: User, bob: User):
-    submission = uuid4()
+    submission = uuid7()
     grant(alice, submission=submission)
     token, secret = grant(bob, submission=submission)
 
@@ -357,7 +357,7 @@ def test_a_call_takes_few_statements(alice: User):
 
 def test_erasing_the_account_takes_its_tokens(bob: User):
     own_token(bob)
-    close(bob.account_id, by=bob, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    close(bob.account_id, by=bob, submission=uuid7(), at=timezone.now() - 40 * DAY)
     purge.ring()
 
     assert not AccountToken.objects.filter(account=bob.account_id).exists()

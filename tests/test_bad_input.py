@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts import issuing
+from accounts.keys.identifiers import uuid7
 from accounts.models import Session
 from accounts.sessions import SessionStore
 from retention import api
@@ -46,10 +47,10 @@ FORMS = {
     "account_change_password": {"oldpassword": "x", "password1": "y", "password2": "z"},
     "account_reauthenticate": {"password": "x", "next": "/"},
     "retention:delete_find": {"reference": "DEL-2222-2222", "code": "x"},
-    "retention:delete_check": {"password": "x", "kept": "on", "submission": str(uuid4())},
-    "accounts:tickets": {"subject": "s", "body": "b", "submission": str(uuid4())},
-    "accounts:ticket": {"body": "b", "submission": str(uuid4())},
-    "accounts:invoice_pay": {"method": str(uuid4()), "submission": str(uuid4())},
+    "retention:delete_check": {"password": "x", "kept": "on", "submission": str(uuid7())},
+    "accounts:tickets": {"subject": "s", "body": "b", "submission": str(uuid7())},
+    "accounts:ticket": {"body": "b", "submission": str(uuid7())},
+    "accounts:invoice_pay": {"method": str(uuid4()), "submission": str(uuid7())},
 }
 
 

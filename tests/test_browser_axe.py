@@ -25,6 +25,7 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
 from accounts import confiding, datamap, deciding, exporting, inviting, legal_texts, supporting, suspending
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import (
     Account,
@@ -364,7 +365,7 @@ def test_pages_of_a_deletion_that_is_due(look_round: Callable[..., Round]) -> No
     placing.place(untold.account_id, Hold.Kind.LEGAL, by="staff:1", matter="M-1")
     dispute(disputed)
     closed = [
-        closing.close(user.account_id, by=user, submission=uuid4(), at=long_ago) for user in (gone, untold, disputed)
+        closing.close(user.account_id, by=user, submission=uuid7(), at=long_ago) for user in (gone, untold, disputed)
     ]
     purge.ring()
     purge.ring(timezone.now() + dt.timedelta(minutes=5))
@@ -396,7 +397,7 @@ ERRORS = [
 def test_pages_about_people(look_round: Callable[..., Round], charlie: User) -> None:
     contact = Contact.objects.get(account=charlie.account_id, role="billing")
     place = Address.objects.get(contact=contact)
-    invited = {"email": "friend@friend.example", "role": "billing", "lasts": DAY, "submission": uuid4()}
+    invited = {"email": "friend@friend.example", "role": "billing", "lasts": DAY, "submission": uuid7()}
     inviting.invite(charlie.account_id, by=charlie, **invited)
     letter = OutboxMessage.objects.get(event__endswith=":mail").content["body"]
     member = User.objects.create_user(charlie.account, PASSWORD)
@@ -483,7 +484,7 @@ def dispute(user: User) -> None:
 
 
 def close(user: User) -> DeletionRequest:
-    return closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - DAY).request
+    return closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - DAY).request
 
 
 # ----------------------------------------------------------------------------------------------------------- staff

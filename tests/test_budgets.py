@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import re
 import secrets
-from uuid import uuid4
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -14,6 +13,7 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from retention import cancelling, closing
 from tests.cast import PASSWORD, ask_something, furnish, make_customer, owe
@@ -46,7 +46,7 @@ def side() -> Side:
     ask_something(user)
     give_passkey(user)
     RecoveryCodes.activate(user)
-    asked = closing.close(user.account_id, by=user, submission=uuid4()).request
+    asked = closing.close(user.account_id, by=user, submission=uuid7()).request
     cancelling.cancel(asked.pk, by=user)
     return Side("fiona", User.objects.get(pk=user.pk), asked)
 

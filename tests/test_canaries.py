@@ -28,6 +28,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts import datamap
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.keys.models import KeyWrap
 from accounts.keys.provider import provider
@@ -194,11 +195,11 @@ def visit(portal: Portal, user: User) -> None:
     assert "Sign out" in browser.get("/")
     for page in ("/", "/invoices/", "/tickets/", "/delete/", "/help/"):
         browser.get(page)
-    browser.post("/tickets/", subject=f"{NAME} asks", body=f"Hello, {NAME} here, {PHONE}", submission=str(uuid4()))
-    browser.post("/tickets/", subject="card 4111 1111 1111 1111", body=NAME, submission=str(uuid4()))
+    browser.post("/tickets/", subject=f"{NAME} asks", body=f"Hello, {NAME} here, {PHONE}", submission=str(uuid7()))
+    browser.post("/tickets/", subject="card 4111 1111 1111 1111", body=NAME, submission=str(uuid7()))
     upload(browser, user)
-    browser.post("/delete/check/", password="wrong password", kept="on", submission=str(uuid4()))
-    browser.post("/delete/check/", password=PASSWORD, kept="on", submission=str(uuid4()))
+    browser.post("/delete/check/", password="wrong password", kept="on", submission=str(uuid7()))
+    browser.post("/delete/check/", password=PASSWORD, kept="on", submission=str(uuid7()))
     asked = DeletionRequest.objects.get(account=user.account_id)
     browser.get(f"/delete/{asked.reference}/")
     browser.post(f"/delete/{asked.reference}/cancel/")
@@ -261,7 +262,7 @@ def test_a_customer_is_nowhere_in_clear_before_the_purge_and_nowhere_after_it(
     boxes = boxes_of(user.account_id)
     assert len(boxes) > 30 and len(opened_by_any_key(boxes)) == len(boxes)
     owner = User.objects.get(pk=user.pk)
-    closing.close(user.account_id, by=owner, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(user.account_id, by=owner, submission=uuid7(), at=timezone.now() - 31 * DAY)
     boxes += boxes_of(user.account_id)
     wait_for(lambda: finished(user.account_id))
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.datamap import entries
-from accounts.keys.identifiers import code, reference
+from accounts.keys.identifiers import code, reference, uuid7
 from accounts.models import Contact, Invoice, Order, User
 from accounts.safeguards.cards import holds_card_number, refuse_card_number
 from accounts.safeguards.fields import SealedJSON, SealedText
@@ -152,14 +152,14 @@ BESIDES = {
     "pause": {"days": "1"},
     "deny": {"reason": "other"},
     "make": {"name": "Billing", "scopes": "disputes:write", "days": "30"},
-    "record-payment": {"method": "bank transfer", "submission": str(uuid4())},
-    "note-ticket": {"submission": str(uuid4())},
-    "note-business": {"title": "Plans", "text": "A shop", "submission": str(uuid4())},
+    "record-payment": {"method": "bank transfer", "submission": str(uuid7())},
+    "note-ticket": {"submission": str(uuid7())},
+    "note-business": {"title": "Plans", "text": "A shop", "submission": str(uuid7())},
     "open-confidential": {"reason": "support", "text": "They asked us to look at it"},
     "open-dispute": {"processor": "stripe", "amount": "5", "currency": "USD", "reason": "general"},
 }
 BESIDES["issue-invoice"] = {
-    **{"currency": "USD", "due_days": "14", "submission": str(uuid4())},
+    **{"currency": "USD", "due_days": "14", "submission": str(uuid7())},
     **{f"{field}_{line}": words for line in range(1, 5) for field, words in (("text", "x"), ("price", "1"))},
     "quantity_1": "1",
 }

@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts import changing_email, credentials, members
 from accounts.changing_email import MOST_TRIES, WrongCode
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import AccessEvent, Contact, EmailChange, SignInIdentifier, User
 from accounts.registering import NameTaken
 from accounts.safeguards import outbox
@@ -36,7 +37,7 @@ NEW = "alice@new.example"
 
 def asked(user: User, email: str = NEW, **given) -> EmailChange:
     lasts = given.pop("lasts", DAY)
-    return changing_email.ask(user.account_id, by=user, email=email, lasts=lasts, submission=uuid4(), **given)
+    return changing_email.ask(user.account_id, by=user, email=email, lasts=lasts, submission=uuid7(), **given)
 
 
 def code_in(change: EmailChange, side: str) -> str:
@@ -243,7 +244,7 @@ def test_only_who_asked_confirms_and_a_code_is_good_for_its_change_alone(alice, 
 
 
 def test_a_form_sent_twice_asks_once(alice):
-    submission = uuid4()
+    submission = uuid7()
     for _ in range(2):
         changing_email.ask(alice.account_id, by=alice, email=NEW, lasts=DAY, submission=submission)
 
@@ -253,7 +254,7 @@ def test_a_form_sent_twice_asks_once(alice):
 def test_a_closed_account_changes_no_address(alice):
     change = asked(alice)
     codes = both(change)
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
 
     with pytest.raises(NotActionable, match="is closed"):
         changing_email.confirm(change.pk, by=alice, **codes)
@@ -268,7 +269,7 @@ def seen_by_asker(user: User, email: str) -> tuple[str, list[str]]:
     """Return what an asker gets, and the statements it took."""
     visitor = confirmed(user)
     with sql() as statements:
-        answer = visitor.post("/email/change/", {"email": email, "submission": str(uuid4())}, follow=True)
+        answer = visitor.post("/email/change/", {"email": email, "submission": str(uuid7())}, follow=True)
     shown = re.sub(r"[0-9a-f-]{36}|\d\d:\d\d", "", words(answer)).replace(email, "NEW")
     return shown, [re.sub(r"'[^']*'", "''", one)[:60] for one in statements]
 
@@ -363,7 +364,7 @@ def test_asking_takes_the_password_again(alice):
 
 def test_from_the_page_to_the_new_address(alice):
     visitor = confirmed(alice)
-    answer = visitor.post("/email/change/", {"email": NEW, "submission": str(uuid4())})
+    answer = visitor.post("/email/change/", {"email": NEW, "submission": str(uuid7())})
     change = EmailChange.objects.get()
     page = reverse("accounts:email_codes", args=[change.pk])
     assert answer["Location"] == page and NEW not in page
@@ -391,7 +392,7 @@ def test_the_page_of_a_change_is_there_for_who_asked_only(alice, bob):
 def test_asking_is_limited(alice):
     visitor = confirmed(alice)
     answers = [
-        visitor.post("/email/change/", {"email": f"n{number}@new.example", "submission": str(uuid4())}).status_code
+        visitor.post("/email/change/", {"email": f"n{number}@new.example", "submission": str(uuid7())}).status_code
         for number in range(6)
     ]
 

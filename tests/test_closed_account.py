@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -11,6 +10,7 @@ from django.contrib.auth import authenticate
 from django.test import Client
 from django.urls import get_resolver, reverse
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import Invoice, Session, Ticket, User
 from accounts.paying import pay
 from retention.closing import Closed, close
@@ -30,7 +30,7 @@ def invoice(alice: User) -> Invoice:
 
 @pytest.fixture
 def closed(alice: User, invoice: Invoice) -> Closed:
-    return close(alice.account_id, by=alice, submission=uuid4())
+    return close(alice.account_id, by=alice, submission=uuid7())
 
 
 @pytest.fixture

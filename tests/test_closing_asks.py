@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from accounts import changing_email, inviting, membership
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Contact, Correspondence, Service, State, User
 from accounts.safeguards.models import OutboxMessage
 from accounts.templatetags.portal_tags import moment_text
@@ -25,7 +25,7 @@ SECOND = "second@second.example"
 
 
 def second_owner(user: User, name: str = "second", role: str = "owner") -> User:
-    given = {"email": f"{name}@{name}.example", "role": role, "lasts": DAY, "submission": uuid4()}
+    given = {"email": f"{name}@{name}.example", "role": role, "lasts": DAY, "submission": uuid7()}
     invitation = inviting.invite(user.account_id, by=user, **given)
     body = OutboxMessage.objects.get(event=f"invitation:{invitation.pk}:mail").content["body"]
     token = body.partition("/join/")[2].partition("/")[0]
@@ -33,7 +33,7 @@ def second_owner(user: User, name: str = "second", role: str = "owner") -> User:
 
 
 def close(user: User, at: dt.datetime | None = None) -> DeletionRequest:
-    return closing.close(user.account_id, by=user, submission=uuid4(), at=at).request
+    return closing.close(user.account_id, by=user, submission=uuid7(), at=at).request
 
 
 def secured(user: User, ago: dt.timedelta) -> dt.datetime:
@@ -213,7 +213,7 @@ def test_without_a_change_nothing_is_said_of_a_wait(charlie):
 
 
 def test_the_old_address_is_told_what_to_do(alice):
-    change = changing_email.ask(alice.account_id, by=alice, email="thief@evil.example", lasts=DAY, submission=uuid4())
+    change = changing_email.ask(alice.account_id, by=alice, email="thief@evil.example", lasts=DAY, submission=uuid7())
     codes = {
         f"{side}_code": OutboxMessage.objects.get(event=f"email:{change.pk}:{side}")
         .content["body"]

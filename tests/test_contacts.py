@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+import datetime as dt
+from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db.models import Model
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts import contacts
+from accounts import contacts, page_forms
 from accounts.contacts import Billing, Facts, Place
 from accounts.errors import NotActionable
-from accounts.models import Address, BillingProfile, Contact, User
+from accounts.keys.identifiers import made_at, uuid7
+from accounts.models import Address, BillingProfile, BusinessItem, ConfidentialItem, Contact, User
 from accounts.people_forms import AddressForm, BillingForm, ContactForm, InviteForm, JoinForm, NewEmailForm
 from accounts.phones import clean_phone, shown_phone
 from accounts.registering import PostalAddress
 from accounts.safeguards.models import LedgerEntry
-from retention import closing, sweeping
+from retention import closing, placing, schedule, sweeping
 from tests.cast import DAY, PASSWORD, furnish, make_customer
 from tests.visiting import signed_in, sql, words
 
@@ -31,7 +36,7 @@ def owner_contact(user: User) -> Contact:
 
 
 def added(user: User, facts: Facts = ANNA) -> Contact:
-    return contacts.add(user.account_id, by=user, facts=facts, submission=uuid4())
+    return contacts.add(user.account_id, by=user, facts=facts, submission=uuid7())
 
 
 def member(user: User, role: str) -> User:
@@ -40,7 +45,7 @@ def member(user: User, role: str) -> User:
 
 def typed(**changed: str) -> dict[str, str]:
     facts = {"role": "technical", "name": "Tom", "email": "tom@tech.example", "phone": "", "company": ""}
-    return {**facts, "submission": str(uuid4()), **changed}
+    return {**facts, "submission": str(uuid7()), **changed}
 
 
 # Telephone numbers.
@@ -88,7 +93,7 @@ def test_registering_stores_e164_by_the_country_of_the_address():
 
 
 def test_a_contact_is_added_once_and_its_number_normalised(alice):
-    submission = uuid4()
+    submission = uuid7()
     first, second = (contacts.add(alice.account_id, by=alice, facts=ANNA, submission=submission) for _ in range(2))
 
     assert first.pk == second.pk
@@ -137,7 +142,7 @@ def test_there_is_no_second_owner_contact(alice):
 
 def test_removing_marks_contact_and_addresses_and_the_sweep_deletes_them(alice):
     anna = added(alice)
-    home = contacts.add_address(anna.pk, by=alice, place=HOME, submission=uuid4())
+    home = contacts.add_address(anna.pk, by=alice, place=HOME, submission=uuid7())
     with sql() as statements:
         contacts.remove(anna.pk, by=alice)
         contacts.remove(anna.pk, by=alice)
@@ -153,7 +158,7 @@ def test_removing_marks_contact_and_addresses_and_the_sweep_deletes_them(alice):
 
 
 def test_addresses_are_added_changed_and_removed(alice):
-    own, submission = owner_contact(alice), uuid4()
+    own, submission = owner_contact(alice), uuid7()
     home, again = (contacts.add_address(own.pk, by=alice, place=HOME, submission=submission) for _ in range(2))
     assert (home.pk, home.country) == (again.pk, "US")
 
@@ -166,12 +171,12 @@ def test_addresses_are_added_changed_and_removed(alice):
     with pytest.raises(ObjectDoesNotExist):
         contacts.change_address(home.pk, by=alice, place=HOME)
     with pytest.raises(ValidationError, match="country"):
-        contacts.add_address(own.pk, by=alice, place=Place("postal", "1", "X", "XX"), submission=uuid4())
+        contacts.add_address(own.pk, by=alice, place=Place("postal", "1", "X", "XX"), submission=uuid7())
 
 
 def test_a_number_is_read_by_the_country_of_the_contacts_address(alice):
     anna = added(alice)
-    contacts.add_address(anna.pk, by=alice, place=Place("postal", "1", "Berlin", "DE"), submission=uuid4())
+    contacts.add_address(anna.pk, by=alice, place=Place("postal", "1", "Berlin", "DE"), submission=uuid7())
 
     contacts.change(anna.pk, by=alice, facts=Facts("Anna", None, "anna@books.example", "030 1234567", "billing"))
 
@@ -213,7 +218,7 @@ def test_who_may_is_asked_in_the_act(alice, bob):
 
 def test_a_closed_account_changes_no_contact(alice):
     anna = added(alice)
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
 
     with pytest.raises(NotActionable, match="is closed"):
         contacts.change(anna.pk, by=alice, facts=ANNA)
@@ -269,7 +274,7 @@ def test_what_is_wrong_stays_on_the_form_and_keeps_nothing(alice, changed, sente
 def test_an_address_is_kept_on_the_pages_with_a_country_of_the_list(alice):
     visitor, own = signed_in(alice), owner_contact(alice)
     add = reverse("accounts:address_add", args=[own.pk])
-    given = {"kind": "postal", "street": "1 Main", "city": "Bern", "country": "CH", "submission": str(uuid4())}
+    given = {"kind": "postal", "street": "1 Main", "city": "Bern", "country": "CH", "submission": str(uuid7())}
 
     assert "Choose a country from the list." in words(visitor.post(add, {**given, "country": "Helvetia"}))
     assert visitor.post(add, given).status_code == 302
@@ -360,3 +365,99 @@ def test_no_free_text_of_these_forms_takes_a_card_number(form):
 
 def test_furnished_accounts_show_their_second_contact(charlie):
     assert "Accountant" in words(signed_in(furnish(make_customer("twice"))).get("/contacts/"))
+
+
+# Forms sent again: their id is the id of the row.
+
+TOO_OLD = "This page was open for too long. Look at what you typed and send it again."
+
+
+def id_of(ago: dt.timedelta) -> UUID:
+    """Return the id a form had that was shown so long ago."""
+    with time_machine.travel(timezone.now() - ago):
+        return uuid7()
+
+
+def _contact(user: User) -> tuple[str, dict[str, str], type[Model]]:
+    return "/contacts/add/", typed(), Contact
+
+
+def _address(user: User) -> tuple[str, dict[str, str], type[Model]]:
+    place = {"kind": "postal", "street": "1 Main", "city": "Bern", "country": "CH"}
+    return reverse("accounts:address_add", args=[owner_contact(user).pk]), place, Address
+
+
+def _business(user: User) -> tuple[str, dict[str, str], type[Model]]:
+    return "/business/", {"title": "Plans", "text": "We move in May"}, BusinessItem
+
+
+def _confidential(user: User) -> tuple[str, dict[str, str], type[Model]]:
+    return "/confidential/", {"title": "Plans", "text": "We move in May"}, ConfidentialItem
+
+
+def _note(user: User) -> tuple[str, dict[str, str], type[Model]]:
+    page = reverse("admin:accounts_account_note-business", args=[user.account_id])
+    return page, {"title": "Plans", "text": "We move in May"}, BusinessItem
+
+
+@pytest.mark.parametrize("about", [_contact, _address, _business, _confidential, _note])
+def test_an_old_form_tells_nothing_of_a_hold(about, alice, bob, sam):
+    """A row was made by the form, removed and swept, or kept by a hold: the old form is answered alike."""
+    ids, answers = {alice: id_of(2 * DAY), bob: id_of(2 * DAY)}, []
+    for user in (alice, bob):
+        page, facts, model = about(user)
+        with time_machine.travel(timezone.now() - 2 * DAY, tick=True):
+            visitor = signed_in(sam if about is _note else user)
+            assert visitor.post(page, {**facts, "submission": str(ids[user])}).status_code == 302
+        model.objects.filter(pk=ids[user]).update(removed_at=timezone.now() - 1.5 * DAY)
+    placing.place(alice.account_id, "legal", by="system", matter="m")
+    sweeping.sweep()
+    assert [model.objects.filter(pk=ids[user]).exists() for user in (alice, bob)] == [True, False], "the control"
+
+    for user in (alice, bob):
+        page, facts, model = about(user)
+        before = model.objects.filter(removed_at=None).count()
+        visitor = signed_in(sam if about is _note else user)
+        answer = visitor.post(page, {**facts, "submission": str(ids[user])})
+        answers.append((answer.status_code, TOO_OLD in answer.content.decode()))
+        assert model.objects.filter(removed_at=None).count() == before
+
+    refused = 200 if about in {_contact, _address} else 422
+    assert answers == [(refused, True)] * 2
+
+
+@pytest.mark.parametrize("made", ["a day ago", "tomorrow", "never"])
+def test_a_form_without_a_recent_id_adds_nothing_and_can_be_sent_at_once(alice, made):
+    ids = {"a day ago": id_of(DAY), "tomorrow": id_of(-DAY), "never": uuid4()}
+    visitor = signed_in(alice)
+
+    answer = visitor.post("/contacts/add/", typed(name="Thomas", submission=str(ids[made])))
+
+    assert answer.status_code == 200 and TOO_OLD in words(answer)
+    assert Contact.objects.count() == 1
+    form = answer.context["form"]
+    again = {name: form[name].value() or "" for name in form.fields}
+    assert again["name"] == "Thomas" and again["submission"] != str(ids[made])
+    assert f'value="{again["submission"]}"' in answer.content.decode()
+    assert visitor.post("/contacts/add/", again).status_code == 302
+    assert [each.name for each in Contact.objects.filter(pk=again["submission"])] == ["Thomas"]
+
+
+def test_a_form_is_good_no_longer_than_removed_rows_stay(alice):
+    visitor = signed_in(alice)
+
+    assert schedule.span("removed") >= page_forms.GOOD_FOR
+    nearly = typed(submission=str(id_of(page_forms.GOOD_FOR - dt.timedelta(minutes=1))))
+    assert visitor.post("/contacts/add/", nearly).status_code == 302, "the control: one of today counts"
+    assert visitor.post("/contacts/add/", nearly).status_code == 302
+    assert Contact.objects.count() == 2
+
+
+def test_the_id_tells_when_it_was_made():
+    at = timezone.now() - 400 * DAY
+    with time_machine.travel(at, tick=False):
+        made = uuid7()
+
+    assert abs(made_at(made) - at) < dt.timedelta(milliseconds=2)
+    assert made_at(uuid4()) is None
+    assert made_at(UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")) is None

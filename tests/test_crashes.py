@@ -26,6 +26,7 @@ from django.db import connections
 from django.utils import timezone
 
 from accounts import datamap
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import KeyDestroyed, keyring
 from accounts.keys.models import DataKey, KeyWrap
 from accounts.keys.provider import KeyUnavailable
@@ -59,7 +60,7 @@ def closed(name: str = "dora") -> UUID:
     """Return an account that is furnished in every table, closed and due since yesterday."""
     past = timezone.now() - 31 * DAY
     user = furnish(make_customer(f"{name}-{uuid4().hex[:8]}"), at=past - DAY)
-    closing.close(user.account_id, by=user, submission=uuid4(), at=past)
+    closing.close(user.account_id, by=user, submission=uuid7(), at=past)
     # The mail about it is of today, or its week would be over.
     OutboxMessage.objects.filter(subject=user.account_id, state=Delivery.QUEUED).update(due_at=timezone.now())
     return user.account_id
@@ -163,7 +164,9 @@ def wrong_at_the_end(free: list[UUID], held: list[Held], mails: Mails) -> list[s
         found += [f"{name} is {done[name]} times in the ledger" for name in EXPECTED_ONCE if done[name] != 1]
         events = OutboxMessage.objects.filter(subject=account).values_list("event", flat=True)
         # A trial's rhythm may have told that it is not finished while this test was killing.
-        kinds = sorted(f"{of}:{kind}" for of, _, kind in (event.split(":", 2) for event in events) if "not-f" not in kind)
+        kinds = sorted(
+            f"{of}:{kind}" for of, _, kind in (event.split(":", 2) for event in events) if "not-f" not in kind
+        )
         if kinds != ["deletion:done", "deletion:received", "payment:received"]:
             found.append(f"mails of a free account: {kinds}")
     for hold in held:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -15,6 +14,7 @@ from django.utils import timezone
 from accounts import datamap
 from accounts.datamap import Audience, Category, reading
 from accounts.datamap.records import records, shown_fields
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import AccessEvent, Contact, Device, Invoice, TicketMessage, User
 from accounts.templatetags.portal_tags import day_text
@@ -69,7 +69,7 @@ def test_a_closed_account_reads_its_due_date():
     user = furnish(make_customer("dora"))
     visitor = signed_in(user)
     keep = visitor.session.session_key
-    closed = closing.close(user.account_id, by=user, submission=uuid4(), keep_session=keep)
+    closed = closing.close(user.account_id, by=user, submission=uuid7(), keep_session=keep)
 
     text = words(visitor.get(reverse("retention:data"))).replace(" .", ".")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from io import StringIO
-from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from accounts import factors, roles
 from accounts.datamap import governed
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Session, State, User
 from accounts.signing_in import find
 from chicagocloud import demo
@@ -82,7 +82,7 @@ def test_only_the_free_customer_is_erased():
     month_ago = timezone.now() - dt.timedelta(days=31)
     owners = [find(customer.username) for customer in demo.CUSTOMERS]
     for user in owners:
-        closing.close(user.account_id, by=user, submission=uuid4(), at=month_ago)
+        closing.close(user.account_id, by=user, submission=uuid7(), at=month_ago)
 
     purge.ring()
     purge.ring(timezone.now() + dt.timedelta(minutes=5))
@@ -96,7 +96,7 @@ def test_a_later_start_tells_whose_sign_in_has_ended_and_makes_nobody():
     before = loaded()
     assert loaded("--kept") == before
     dana = find("dana")
-    closing.close(dana.account_id, by=dana, submission=uuid4(), at=timezone.now() - dt.timedelta(days=31))
+    closing.close(dana.account_id, by=dana, submission=uuid7(), at=timezone.now() - dt.timedelta(days=31))
     purge.ring()
 
     people = User.objects.count()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from accounts import devices
+from accounts.keys.identifiers import uuid7
 from accounts.models import Correspondence, Device, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing
@@ -97,7 +96,7 @@ def test_a_mail_for_every_sign_in_would_be_seen(alice: User, monkeypatch: pytest
 
 def test_signing_in_to_a_closed_account_is_noted_too():
     user = make_customer("closing")
-    closing.close(user.account_id, by=user, submission=uuid4())
+    closing.close(user.account_id, by=user, submission=uuid7())
     sign_in(SAFARI, "closing")
 
     assert Device.objects.filter(user=user.pk).count() == 1

@@ -10,7 +10,7 @@ import json
 import time
 import zipfile
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -25,6 +25,7 @@ from accounts import datamap, exporting, exporting_contents, exporting_pieces
 from accounts.datamap.records import shown_fields
 from accounts.errors import NotActionable
 from accounts.exporting_cells import cell
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import AccessEvent, BusinessItem, Export, ExportPart, Person, TicketMessage, User
 from accounts.safeguards import outbox
@@ -42,7 +43,7 @@ EVERYTHING = [category.value for category in dict.fromkeys(entry.category for en
 def ask(user: User, categories: list[str] | None = None, formats: tuple[str, ...] = ("json", "csv")) -> Export:
     assert user.account_id is not None
     return exporting.ask(
-        user.account_id, by=user, categories=categories or EVERYTHING, formats=formats, submission=uuid4()
+        user.account_id, by=user, categories=categories or EVERYTHING, formats=formats, submission=uuid7()
     )
 
 
@@ -248,7 +249,7 @@ def test_only_an_owner_asks_and_once_a_time(charlie):
     # Whatever the code does, the database takes one at a time.
     with pytest.raises(IntegrityError), transaction.atomic():
         Export.objects.create(
-            account_id=charlie.account_id, user=charlie.pk, submission=uuid4(), categories=["access"],
+            account_id=charlie.account_id, user=charlie.pk, submission=uuid7(), categories=["access"],
             formats=["csv"], asked_at=timezone.now(),
         )  # fmt: skip
 
@@ -304,7 +305,7 @@ def test_an_export_whose_account_the_purge_takes_leaves_nothing(charlie, monkeyp
     export = ask(charlie)
     # Due in a moment by the database's own clock, which no test moves.
     due_at = timezone.now() + dt.timedelta(seconds=2)
-    closing.close(charlie.account_id, by=charlie, submission=uuid4(), at=due_at - schedule.span("grace"))
+    closing.close(charlie.account_id, by=charlie, submission=uuid7(), at=due_at - schedule.span("grace"))
     written = exporting_contents.Archive.member
     calls = []
 
@@ -327,7 +328,7 @@ def test_an_export_whose_account_the_purge_takes_leaves_nothing(charlie, monkeyp
 def test_an_export_is_not_begun_after_the_due_date(charlie):
     export = ask(charlie)
     at = timezone.now() - schedule.span("grace") - DAY
-    closing.close(charlie.account_id, by=charlie, submission=uuid4(), at=at)
+    closing.close(charlie.account_id, by=charlie, submission=uuid7(), at=at)
 
     assert make(export) == "not due"
     export.refresh_from_db()
@@ -338,7 +339,7 @@ def test_a_closed_account_gets_its_copy_until_the_due_date(charlie):
     at = timezone.now() - schedule.span("grace") + 2 * DAY
     visitor = signed_in(charlie)
     keep = visitor.session.session_key
-    closed = closing.close(charlie.account_id, by=charlie, submission=uuid4(), keep_session=keep, at=at)
+    closed = closing.close(charlie.account_id, by=charlie, submission=uuid7(), keep_session=keep, at=at)
 
     export = made(charlie)
 
@@ -360,7 +361,7 @@ def test_what_was_done_stands_in_the_ledger_in_fixed_words(charlie, what):
 
 
 def new_page(visitor: Client, **changed: Any) -> Any:
-    typed = {"categories": EVERYTHING, "formats": ["json"], "submission": str(uuid4()), **changed}
+    typed = {"categories": EVERYTHING, "formats": ["json"], "submission": str(uuid7()), **changed}
     return visitor.post(reverse("retention:export_new"), typed)
 
 
@@ -427,7 +428,7 @@ def test_a_download_without_the_password_is_none(charlie):
 
 
 def test_a_form_sent_twice_asks_once(charlie):
-    visitor, submission = signed_in(charlie), str(uuid4())
+    visitor, submission = signed_in(charlie), str(uuid7())
 
     one, other = (new_page(visitor, submission=submission) for _ in range(2))
 

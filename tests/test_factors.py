@@ -6,7 +6,6 @@ import base64
 import json
 import time
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
@@ -22,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import factors, factors_kept
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import AccessEvent, Correspondence, Session, User
 from accounts.safeguards import outbox
@@ -135,7 +135,7 @@ def test_a_row_written_past_the_portal_opens_nothing(alice: User):
 def test_second_factors_are_erased_with_their_account():
     user = furnish(make_customer("gone"))
     equip(user, passkey=True)
-    closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 31 * DAY)
 
     purge.ring()
 
@@ -426,7 +426,7 @@ def test_a_passkey_of_whoever_may_not_sign_in_is_refused_like_an_unknown_one(ali
         User.objects.create_user(alice.account, None, is_owner=True)
         User.objects.filter(pk=alice.pk).update(is_active=False)
     else:
-        closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 31 * DAY)
+        closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
     visitors = Client(), Client()
 
     known = visitors[0].post(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -18,6 +17,7 @@ from django.utils import timezone
 from accounts import confiding, giving
 from accounts.confiding import Part, Reason
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import BusinessItem, ConfidentialItem, Correspondence, MediaType, SignInIdentifier, User
 from accounts.roles import Role, View, category_view, may
@@ -47,7 +47,7 @@ def member() -> User:
 
 
 def sent(**changed: Any) -> dict[str, Any]:
-    return {"title": "Plans", "text": "We move in May", "submission": str(uuid4()), **changed}
+    return {"title": "Plans", "text": "We move in May", "submission": str(uuid7()), **changed}
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_members_who_own_nothing_open_and_give_nothing():
 
 def test_a_closed_account_changes_nothing(alice: User, item: ConfidentialItem):
     kept = giving.give(alice.account, by=alice, title="x", text="y")
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
 
     for act in (
         lambda: giving.give(alice.account, by=alice, title="x", text="y"),
@@ -163,7 +163,7 @@ def test_a_form_of_somebody_else_gives_nothing(alice: User, bob: User):
 
 def test_staff_note_and_the_customer_reads_and_removes_it(alice: User, sam: User):
     address = reverse("admin:accounts_account_note-business", args=[alice.account_id])
-    form = {"title": "Use-case", "text": "Runs a shop", "submission": str(uuid4())}
+    form = {"title": "Use-case", "text": "Runs a shop", "submission": str(uuid7())}
     assert [signed_in(sam).post(address, form).status_code for _ in range(2)] == [302, 302]
 
     note = BusinessItem.objects.get()
@@ -188,7 +188,7 @@ def test_nobody_else_notes(alice: User):
 def test_a_note_is_refused_with_a_card_number_and_once_nobody_reads_it(alice: User, sam: User):
     with pytest.raises(ValidationError, match="card number"):
         giving.note(alice.account_id, by=sam, title="x", text=CARD)
-    asked = closing.close(alice.account_id, by=alice, submission=uuid4()).request
+    asked = closing.close(alice.account_id, by=alice, submission=uuid7()).request
     with pytest.raises(NotActionable, match="sign-in has ended"):
         giving.note(alice.account_id, by=sam, title="x", text="y", at=asked.due_at)
 
@@ -363,7 +363,7 @@ def test_what_is_removed_or_past_its_time_is_not_opened(alice: User, sam: User, 
     assert opening(sam, other).status_code == 404
     with pytest.raises(NotActionable, match="not there any more"):
         confiding.open_item(other.pk, by=sam, reason=Reason.SUPPORT, words=WHY)
-    asked = closing.close(alice.account_id, by=alice, submission=uuid4()).request
+    asked = closing.close(alice.account_id, by=alice, submission=uuid7()).request
     confiding.open_item(item.pk, by=sam, reason=Reason.SUPPORT, words=WHY)
     with pytest.raises(NotActionable, match="has ended"):
         confiding.open_item(item.pk, by=sam, reason=Reason.SUPPORT, words=WHY, at=asked.due_at)

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import KeyDestroyed, keyring
 from accounts.models import Contact, User
 from chicagocloud.embedded import SUPERUSER
@@ -315,7 +316,7 @@ def set_up() -> dict[str, UUID]:
     rita, lex = make_staff("rita", "legal"), make_staff("lex", "legal")
     held, free, closed = (furnish(make_customer(name)) for name in ("held", "free", "closed"))
     due, due_held = make_crowd(2)
-    closing.close(closed.account_id, by=closed, submission=uuid4())
+    closing.close(closed.account_id, by=closed, submission=uuid7())
     legal = placing.place(held.account_id, "legal", by=rita.actor, matter="A matter")
     placing.place(due_held, "legal", by=rita.actor)
     pause = placing.place(held.account_id, "operations", by=rita.actor)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.safeguards.models import Heartbeat
 from chicagocloud import health
 from retention import closing, placing, purge
@@ -79,7 +79,7 @@ def test_a_worker_that_fell_silent_is_not_well(alive, name):
 
 def test_an_erasure_that_waits_too_long_is_not_well_unless_something_holds_it(alive, alice, bob, rita):
     for user in (alice, bob):
-        closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - 31 * DAY)
+        closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 31 * DAY)
     placing.place(bob.account_id, Hold.Kind.LEGAL, by=rita.actor)
     purge.end_sign_in(timezone.now())
 
@@ -94,7 +94,7 @@ def test_an_erasure_that_waits_too_long_is_not_well_unless_something_holds_it(al
 def test_a_sealed_hold_and_an_unpaid_invoice_look_alike(alive, alice, bob, rita):
     owe(alice)
     for user in (alice, bob):
-        closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - 31 * DAY)
+        closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 31 * DAY)
     placing.place(bob.account_id, Hold.Kind.LEGAL, by=rita.actor)
     purge.ring()
 
@@ -105,7 +105,7 @@ def test_a_purge_that_was_stopped_shows_once_something_waits(alive, alice):
     PurgeSwitch.objects.create(is_stopped=True, set_by="staff:x", set_at=timezone.now())
     assert unwell() == {}
 
-    closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
     purge.ring()
     assert set(unwell()) == {"purge"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core import mail
@@ -13,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import datamap
+from accounts.keys.identifiers import uuid7
 from accounts.models import AccessEvent, Contact, PaymentMethod, State
 from retention import closing, placing, purge, queue, reminding, schedule, sweeping, verifying
 from retention.covering import covers
@@ -95,7 +95,7 @@ def test_the_last_mail_is_alike_whether_or_not_a_hold_kept_what_had_expired(owne
     seal(one)
     sweeping.sweep()
     for side in (one, other):
-        closing.close(side.account_id, by=side.user, submission=uuid4(), at=timezone.now() - LONG_AGO)
+        closing.close(side.account_id, by=side.user, submission=uuid7(), at=timezone.now() - LONG_AGO)
     end_holds(owner)
 
     finish(one, other)

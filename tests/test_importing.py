@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -20,6 +19,7 @@ from django.utils import timezone
 
 from accounts import datamap, importing
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import (
     AccessEvent,
     Account,
@@ -140,7 +140,7 @@ def test_a_suspended_client_is_suspended_for_billing(tmp_path: Path):
 
 def test_a_canceled_client_is_closed_and_due_as_closing_does_it(tmp_path: Path):
     other = make_customer("bob")
-    request = closing.close(other.account_id, by=other, submission=uuid4()).request
+    request = closing.close(other.account_id, by=other, submission=uuid7()).request
     before = timezone.now()
     run(export(tmp_path / "c.csv", [row(7, status="canceled")]))
 
@@ -184,7 +184,7 @@ def test_nothing_is_opened_again_after_the_due_date_or_over_a_request(tmp_path: 
     with pytest.raises(NotActionable, match="has ended"):
         cancelling.reopen(account.pk, by=user, at=account.due_at)
     bob = make_customer("bob")
-    request = closing.close(bob.account_id, by=bob, submission=uuid4()).request
+    request = closing.close(bob.account_id, by=bob, submission=uuid7()).request
     with pytest.raises(NotActionable, match=request.reference):
         cancelling.reopen(bob.account_id, by=bob)
     with pytest.raises(PermissionDenied):
@@ -227,7 +227,7 @@ def test_a_deleted_customer_is_not_revived(tmp_path: Path):
     path = export(tmp_path / "c.csv", [row(7)])
     run(path)
     user = User.objects.get()
-    closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - dt.timedelta(days=40))
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - dt.timedelta(days=40))
     purge.ring()
     purge.ring(at=timezone.now() + dt.timedelta(minutes=5))
     account = only_account()
@@ -243,7 +243,7 @@ def test_a_customer_whose_deletion_is_under_way_is_not_revived(tmp_path: Path, m
     path = export(tmp_path / "c.csv", [row(7)])
     run(path)
     user = User.objects.get()
-    closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - dt.timedelta(days=40))
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - dt.timedelta(days=40))
     purge.ring()
     assert only_account().state != State.ERASED
 
@@ -256,7 +256,7 @@ def test_without_the_register_a_deleted_customer_would_come_back(tmp_path: Path,
     path = export(tmp_path / "c.csv", [row(7)])
     run(path)
     user = User.objects.get()
-    closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - dt.timedelta(days=40))
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - dt.timedelta(days=40))
     purge.ring()
     monkeypatch.setattr(importing, "client_digest", lambda panel_id: os.urandom(32))
 

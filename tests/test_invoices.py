@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core import mail
@@ -16,6 +15,7 @@ from django.utils import timezone
 from accounts import invoicing, paying
 from accounts.errors import NotActionable
 from accounts.invoicing import BilledLine, issue_invoice
+from accounts.keys.identifiers import uuid7
 from accounts.models import Address, BillingProfile, Contact, Correspondence, Invoice, User
 from accounts.safeguards import outbox
 from accounts.safeguards.models import LedgerEntry
@@ -118,7 +118,7 @@ def test_name_and_address_are_sealed_under_the_key_of_invoices(alice: User, runt
 
 
 def test_the_same_submission_issues_one_invoice(alice: User, bob: User):
-    submission = uuid4()
+    submission = uuid7()
     first, again = (issue(alice, submission=submission) for _ in range(2))
 
     assert first.pk == again.pk and Invoice.objects.count() == 1
@@ -129,7 +129,7 @@ def test_the_same_submission_issues_one_invoice(alice: User, bob: User):
 
 
 def test_a_closed_account_is_billed_no_more(alice: User):
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     with pytest.raises(NotActionable, match="nothing is ordered or billed"):
         issue(alice)
 
@@ -194,9 +194,9 @@ def test_a_payment_that_came_another_way_is_told_until_sign_in_ends(alice: User,
     bill = make_staff("bill", "billing")
     mine, theirs = owe(alice), owe(bob)
     for user, ago in ((alice, DAY), (bob, 31 * DAY)):
-        closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - ago)
+        closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - ago)
     for invoice in (mine, theirs):
-        paying.record(invoice.pk, by=bill, method="bank transfer", reference="", submission=uuid4())
+        paying.record(invoice.pk, by=bill, method="bank transfer", reference="", submission=uuid7())
 
     assert [one.subject for one in letters("is paid")] == [f"Invoice {mine.number} is paid"]
 
@@ -216,7 +216,7 @@ def test_the_page_shows_whom_it_was_made_out_to_and_offers_the_file(alice: User)
 
 def form(**changed: Any) -> dict[str, Any]:
     lines = {"text_1": "Moving a site", "quantity_1": "1", "price_1": "99.90"}
-    return {"currency": "USD", "due_days": "14", "submission": str(uuid4()), **lines, **changed}
+    return {"currency": "USD", "due_days": "14", "submission": str(uuid7()), **lines, **changed}
 
 
 def door(user: User) -> tuple[Client, str]:
@@ -265,7 +265,7 @@ def test_what_staff_mistype_stays_in_the_form(alice: User, changed: dict[str, An
 
 
 def test_a_closed_account_offers_no_invoice(alice: User):
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     visitor, address = door(alice)
     assert "nothing is billed to it any more" in visitor.get(address).content.decode()
     assert visitor.post(address, form()).status_code == 409

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from typing import Any
-from uuid import uuid4
 
 import pikepdf
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from accounts import paying, printing
 from accounts.invoicing import BilledLine, issue_invoice
+from accounts.keys.identifiers import uuid7
 from accounts.models import Contact, Invoice, User
 from retention import closing, placing
 from tests.cast import DAY, owe
@@ -199,7 +199,7 @@ def test_a_closed_account_still_gets_its_files_held_or_not(alice: User, bob: Use
     pages = []
     for user in (alice, bob):
         invoice = owe(user)
-        closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - DAY)
+        closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - DAY)
         if user is bob:
             placing.place(bob.account_id, "legal", by="system", matter="m")
         with sql() as statements:

@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from accounts import legal_texts
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.legal_texts import TEXTS, LegalText, accept, check_texts, current, unaccepted, versions
 from accounts.models import Acceptance, User
 from accounts.safeguards.models import LedgerEntry
@@ -217,7 +218,7 @@ def test_staff_accept_nothing_and_a_closed_account_nothing_more(alice: User, sam
     assert unaccepted(sam) == []
     with pytest.raises(PermissionDenied):
         accept(sam, current())
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     with pytest.raises(NotActionable, match="is closed"):
         accept(alice, current())
     visitor = signed_in(alice)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import credentials, supporting
+from accounts.keys.identifiers import uuid7
 from accounts.models import Correspondence, User
 from accounts.pages import letters
 from accounts.safeguards import outbox
@@ -160,7 +161,7 @@ def test_what_is_looked_for_leaves_no_trace(alice: User, caplog: pytest.LogCaptu
 
 
 def test_a_closed_account_reads_its_mails_until_its_due_date(alice: User):
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     visitor = signed_in(alice)
     letter = Correspondence.objects.earliest("created_at")
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts import changing_email, inviting, members, membership
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.members import OPENS, Part
 from accounts.models import (
     AccountToken,
@@ -51,7 +52,7 @@ NEW_PASSWORD = "quite another good password"
 
 def invited(user: User, role: str = "technical", email: str = FRIEND, **given) -> Invitation:
     lasts = given.pop("lasts", 7 * DAY)
-    return inviting.invite(user.account_id, by=user, email=email, role=role, lasts=lasts, submission=uuid4(), **given)
+    return inviting.invite(user.account_id, by=user, email=email, role=role, lasts=lasts, submission=uuid7(), **given)
 
 
 def token_in(invitation: Invitation) -> str:
@@ -124,7 +125,7 @@ def test_a_link_ends_with_its_time_by_withdrawing_and_by_a_newer_one(alice):
         lambda one: one.expires_at,
         lambda one: inviting.withdraw(one.pk, by=alice) and timezone.now(),
         lambda one: invited(alice) and timezone.now(),
-        lambda one: closing.close(alice.account_id, by=alice, submission=uuid4()) and timezone.now(),
+        lambda one: closing.close(alice.account_id, by=alice, submission=uuid7()) and timezone.now(),
     ):
         one = invited(alice)
         token = token_in(one)
@@ -135,7 +136,7 @@ def test_a_link_ends_with_its_time_by_withdrawing_and_by_a_newer_one(alice):
 
 
 def test_an_invitation_is_sent_once_by_one_form(alice):
-    submission = uuid4()
+    submission = uuid7()
     for _ in range(2):
         given = {"email": FRIEND, "role": "technical", "lasts": DAY, "submission": submission}
         inviting.invite(alice.account_id, by=alice, **given)
@@ -150,7 +151,7 @@ def test_an_address_in_use_reads_alike_to_the_inviter_and_is_told_to_its_holder_
     inviting.withdraw(invited(alice).pk, by=alice)
     for email in ("nobody@else.example", "bob@bob.example"):
         visitor = confirmed(alice)
-        given = {"email": email, "role": "technical", "submission": str(uuid4())}
+        given = {"email": email, "role": "technical", "submission": str(uuid7())}
         with sql() as statements:
             answer = visitor.post("/members/invite/", given, follow=True)
         asked = [re.sub(r"'[^']*'", "''", one)[:60] for one in statements]
@@ -238,7 +239,7 @@ def test_what_a_removed_member_began_ends(alice):
     second = joined(alice, "owner", "second")
     invitation = invited(second, email="third@third.example")
     token = token_in(invitation)
-    given = {"email": "x@new.example", "lasts": DAY, "submission": uuid4()}
+    given = {"email": "x@new.example", "lasts": DAY, "submission": uuid7()}
     change = changing_email.ask(alice.account_id, by=second, **given)
 
     membership.remove(second.pk, by=alice)
@@ -273,7 +274,7 @@ def test_only_owners_manage_members(alice, bob):
 
 
 def invited_into(user: User, by: User) -> Invitation:
-    given = {"email": "x@x.example", "role": "owner", "lasts": DAY, "submission": uuid4()}
+    given = {"email": "x@x.example", "role": "owner", "lasts": DAY, "submission": uuid7()}
     return inviting.invite(user.account_id, by=by, **given)
 
 
@@ -382,8 +383,8 @@ def test_raw_sql_cannot_delete_the_last_owner(alice, runtime):
 
 
 def test_a_closed_account_keeps_an_owner_until_it_is_due(alice, bob, runtime):
-    closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - DAY)
-    closing.close(bob.account_id, by=bob, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - DAY)
+    closing.close(bob.account_id, by=bob, submission=uuid7(), at=timezone.now() - 31 * DAY)
 
     with pytest.raises(psycopg.Error, match="keeps an owner"):
         runtime.execute(WAYS["inactive"], [[alice.pk]])
@@ -518,7 +519,7 @@ def test_a_page_without_its_roles_is_caught(charlie, monkeypatch):
 
 def test_every_owner_cancels_a_deletion_and_no_other_member(charlie):
     second, friend = joined(charlie, "owner", "second"), joined(charlie)
-    asked = closing.close(charlie.account_id, by=charlie, submission=uuid4()).request
+    asked = closing.close(charlie.account_id, by=charlie, submission=uuid7()).request
 
     with pytest.raises(PermissionDenied):
         cancelling.cancel(asked.pk, by=friend)
@@ -546,7 +547,7 @@ def test_the_list_shows_members_and_invitations(alice):
 
 
 def test_inviting_asks_for_the_password_again_and_goes_by_the_schedule(alice):
-    given = {"email": FRIEND, "role": "billing", "submission": str(uuid4())}
+    given = {"email": FRIEND, "role": "billing", "submission": str(uuid7())}
     assert long_signed_in(alice).post("/members/invite/", given)["Location"].startswith("/sign-in/confirm/")
     assert not Invitation.objects.exists()
 

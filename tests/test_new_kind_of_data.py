@@ -10,7 +10,6 @@ import json
 import zipfile
 from collections.abc import Iterator
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -23,6 +22,7 @@ from accounts import exporting
 from accounts.datamap import Category, Held, Personal, Purpose
 from accounts.datamap.checks import check_data_map
 from accounts.exporting_pieces import pieces
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Export
 from accounts.models.account import OfAccount
@@ -123,7 +123,7 @@ def test_it_appears_in_what_we_hold(wish, charlie):
 def test_it_appears_in_the_export(wish, charlie):
     make(wish, charlie.account_id)
     export = exporting.ask(
-        charlie.account_id, by=charlie, categories=["support"], formats=["json", "csv"], submission=uuid4()
+        charlie.account_id, by=charlie, categories=["support"], formats=["json", "csv"], submission=uuid7()
     )
 
     exporting.make(export.pk, cutoffs=schedule.cutoffs(timezone.now()), kept_for=schedule.span("export"))
@@ -148,7 +148,7 @@ def test_it_appears_in_the_record_of_processing(wish, capsys):
 def test_it_is_counted_and_erased(wish, charlie, bob, owner):
     make(wish, charlie.account_id)
     make(wish, bob.account_id)
-    closing.close(charlie.account_id, by=charlie, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(charlie.account_id, by=charlie, submission=uuid7(), at=timezone.now() - 31 * DAY)
 
     tally = purge.ring()
 

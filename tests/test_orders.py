@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
@@ -16,6 +15,7 @@ from accounts import datamap, fraud, ordering
 from accounts.datamap import Category, Purpose
 from accounts.errors import NotActionable
 from accounts.fraud import Facts
+from accounts.keys.identifiers import uuid7
 from accounts.models import (
     AccessEvent,
     Account,
@@ -220,7 +220,7 @@ def test_the_largest_order_there_can_be_is_taken(regular: User):
 
 
 def test_a_closed_account_orders_nothing(regular: User):
-    closing.close(regular.account_id, by=regular, submission=uuid4())
+    closing.close(regular.account_id, by=regular, submission=uuid7())
 
     with pytest.raises(NotActionable, match="is closed: nothing is ordered"):
         place(regular)
@@ -230,7 +230,7 @@ def test_a_closed_account_orders_nothing(regular: User):
 def test_a_repeat_after_the_account_closed_still_finds_its_order(regular: User):
     first = place(regular, shop_reference="S-7")
     Invoice.objects.all().update(state="void", settled_at=timezone.now())
-    closing.close(regular.account_id, by=regular, submission=uuid4())
+    closing.close(regular.account_id, by=regular, submission=uuid7())
 
     assert place(regular, shop_reference="S-7").pk == first.pk
 

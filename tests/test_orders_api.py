@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts import invoicing, ordering
 from accounts.issuing import issue
+from accounts.keys.identifiers import uuid7
 from accounts.models import Invoice, InvoiceLine, Order, OrderLine, OrderSignals, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
 from accounts.scopes import Holder, carried_by
@@ -114,7 +115,7 @@ def test_an_unknown_account_or_order_is_404(regular: User, send: Send):
 
 
 def test_a_closed_account_orders_and_is_billed_nothing(regular: User, send: Send):
-    close(regular.account_id, by=regular, submission=uuid4())
+    close(regular.account_id, by=regular, submission=uuid7())
     for path, body in ((ORDERS, ordered(regular)), (INVOICES, billed(regular))):
         answer = send(path, body)
         assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")

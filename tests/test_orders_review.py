@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.core import mail
@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts import deciding, ordering
 from accounts.datamap import Purpose
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import Invoice, Order, OrderSignals, Restriction, Service, User
 from accounts.ordering import OrderedLine, Signals
 from accounts.safeguards import outbox
@@ -108,7 +109,7 @@ def test_what_is_decided_stays_decided(alice: User, bill: User, waiting: Order):
 
 
 def test_the_order_of_a_closed_account_waits_for_its_owner(alice: User, bill: User, waiting: Order):
-    asked = closing.close(alice.account_id, by=alice, submission=uuid4()).request
+    asked = closing.close(alice.account_id, by=alice, submission=uuid7()).request
     with pytest.raises(NotActionable, match="is closed"):
         deciding.accept(waiting.pk, by=bill)
 
@@ -311,7 +312,7 @@ def test_orders_in_review_are_a_pile_of_billings_work(alice: User, bill: User, s
 
     assert (pile(bill).count, pile(bill).entries[0][:2]) == (1, (waiting.reference, url(waiting)))
     assert pile(sam) is None
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     assert pile(bill).count == 0
 
 
@@ -361,5 +362,5 @@ def test_order_pages_come_in_pages_and_cause_few_statements(alice: User):
 
 
 def test_a_closed_account_opens_its_invoices_but_orders_no_more(alice: User, waiting: Order):
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     assert signed_in(alice).get("/orders/").status_code == 409

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from uuid import uuid4
 
 import pytest
 import redis
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from accounts import restricting, visits
 from accounts.datamap import Purpose
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, PageVisit, Restriction, State
 from accounts.tasks import store_visits
 from retention import closing, purge, sweeping
@@ -146,7 +146,7 @@ def test_an_objection_counts_for_what_waits_already(alice):
 def test_a_visit_of_an_account_erased_meanwhile_costs_no_other(alice, bob):
     signed_in(alice).get(HELP)
     signed_in(bob).get(HELP)
-    closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 40 * DAY)
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 40 * DAY)
     purge.ring()
     assert Erasure.objects.get(account=alice.account_id, category="analytics").state != "due"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -11,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import legal_texts, paying, supporting
+from accounts.keys.identifiers import uuid7
 from accounts.models import Invoice, Payment, PaymentMethod, Ticket, TicketMessage, User
 from retention import closing
 from tests.cast import furnish, make_customer, make_invoice, owe, sign_in_from
@@ -139,7 +139,7 @@ def test_paying_pays_once(charlie):
     method = str(PaymentMethod.objects.get().pk)
     assert "Visa ending in 4242, expires 04/2031" in words(visitor.get(page))
     assert "Pay $12.90" in words(visitor.get(page))
-    form = {"method": method, "submission": str(uuid4())}
+    form = {"method": method, "submission": str(uuid7())}
 
     answers = [visitor.post(page, form), visitor.post(page, form)]
 
@@ -156,8 +156,8 @@ def test_a_payment_without_a_choice_or_with_somebody_elses_method_stays(charlie)
     page = reverse("accounts:invoice_pay", args=[invoice.number])
     method = PaymentMethod.objects.get(account=other.account_id)
 
-    assert "Choose how you want to pay." in words(visitor.post(page, {"submission": str(uuid4())}))
-    answer = visitor.post(page, {"method": str(method.pk), "submission": str(uuid4())})
+    assert "Choose how you want to pay." in words(visitor.post(page, {"submission": str(uuid7())}))
+    answer = visitor.post(page, {"method": str(method.pk), "submission": str(uuid7())})
     assert "This payment method is not on file any more." in words(answer)
     assert not Payment.objects.filter(invoice=invoice).exists()
 
@@ -179,7 +179,7 @@ def test_without_a_method_or_a_provider_the_page_names_the_way(alice, charlie, s
 def test_a_conversation_is_opened_read_and_continued(alice, sam):
     visitor = signed_in(alice)
     assert "No conversations yet." in words(visitor.get("/tickets/"))
-    form = {"subject": "A question", "body": "How?\nWhy? <b>", "submission": str(uuid4())}
+    form = {"subject": "A question", "body": "How?\nWhy? <b>", "submission": str(uuid7())}
 
     answers = [visitor.post("/tickets/", form), visitor.post("/tickets/", form)]
 
@@ -191,7 +191,7 @@ def test_a_conversation_is_opened_read_and_continued(alice, sam):
     shown = visitor.get(page)
     assert "ChicagoCloud wrote on" in words(shown)
     assert "Why? &lt;b&gt;" in shown.content.decode()
-    reply = {"body": "Thanks", "submission": str(uuid4())}
+    reply = {"body": "Thanks", "submission": str(uuid7())}
     assert [visitor.post(page, reply)["Location"] for _ in range(2)] == [page, page]
     assert TicketMessage.objects.count() == 3
 
@@ -208,7 +208,7 @@ def test_a_conversation_is_opened_read_and_continued(alice, sam):
     ],
 )
 def test_a_message_that_cannot_be_kept_stays_in_its_form(alice, changed, sentence):
-    form = {"subject": "A question", "body": "How?", "submission": str(uuid4()), **changed}
+    form = {"subject": "A question", "body": "How?", "submission": str(uuid7()), **changed}
 
     answer = signed_in(alice).post("/tickets/", form)
 
@@ -223,7 +223,7 @@ def test_a_closed_conversation_takes_no_message(alice):
     visitor, page = signed_in(alice), reverse("accounts:ticket", args=[ticket.reference])
 
     assert "This conversation is closed." in words(visitor.get(page))
-    assert visitor.post(page, {"body": "More", "submission": str(uuid4())}).status_code == 200
+    assert visitor.post(page, {"body": "More", "submission": str(uuid7())}).status_code == 200
     assert TicketMessage.objects.count() == 1
 
 
@@ -231,21 +231,21 @@ def test_messages_are_not_taken_without_end(alice):
     visitor = signed_in(alice)
     ticket = supporting.open_ticket(alice.account, by=alice, subject="One", body="One")
     page = reverse("accounts:ticket", args=[ticket.reference])
-    codes = [visitor.post(page, {"body": "More", "submission": str(uuid4())}).status_code for _ in range(31)]
+    codes = [visitor.post(page, {"body": "More", "submission": str(uuid7())}).status_code for _ in range(31)]
 
     assert codes == [302] * 30 + [429]
 
 
 def test_a_closed_account_writes_in_its_deletion_and_opens_nothing_new(charlie):
-    closed = closing.close(charlie.account_id, by=charlie, submission=uuid4(), at=timezone.now() - DAY)
+    closed = closing.close(charlie.account_id, by=charlie, submission=uuid7(), at=timezone.now() - DAY)
     visitor = signed_in(charlie)
     ticket = Ticket.objects.get(pk=closed.request.ticket)
     page = reverse("accounts:ticket", args=[ticket.reference])
 
     assert "See how far the deletion is" in words(visitor.get(page))
-    assert visitor.post(page, {"body": "Quickly", "submission": str(uuid4())}).status_code == 302
+    assert visitor.post(page, {"body": "Quickly", "submission": str(uuid7())}).status_code == 302
     assert "Write to us" not in words(visitor.get("/tickets/"))
-    form = {"subject": "New", "body": "New", "submission": str(uuid4())}
+    form = {"subject": "New", "body": "New", "submission": str(uuid7())}
     assert visitor.post("/tickets/", form).status_code == 200
     assert Ticket.objects.count() == 2
     assert "Your deletion" in visitor.get("/invoices/").content.decode()
@@ -308,7 +308,7 @@ def test_a_customer_settles_a_conversation_and_is_reminded_no_more(alice, bob, s
 
 
 def test_the_ticket_of_a_deletion_is_not_for_settling(alice):
-    closed = closing.close(alice.account_id, by=alice, submission=uuid4())
+    closed = closing.close(alice.account_id, by=alice, submission=uuid7())
     reference = Ticket.objects.get(pk=closed.request.ticket).reference
     visitor = signed_in(alice)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from uuid import uuid4
 
 import pytest
 from django.db import connections
@@ -13,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import datamap
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Correspondence, PaymentMethod, Service, Session, State, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import cancelling, closing, disputing, placing, plans, purge, schedule, telling
@@ -28,7 +28,7 @@ LONG_AGO = 31 * DAY
 
 
 def closed(user: User, ago: dt.timedelta = DAY) -> closing.Closed:
-    return closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - ago)
+    return closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - ago)
 
 
 def dispute(user: User) -> None:
@@ -242,7 +242,7 @@ def test_the_password_is_not_tried_without_end(alice):
 
 
 def test_a_form_sent_twice_makes_one_request(alice):
-    visitor, submission = signed_in(alice), str(uuid4())
+    visitor, submission = signed_in(alice), str(uuid7())
 
     first, second = close_in(visitor, submission=submission), close_in(visitor, submission=submission)
 
@@ -254,7 +254,7 @@ def test_a_form_sent_twice_makes_one_request(alice):
 
 
 def test_a_form_sent_twice_at_once_makes_one_request(alice):
-    submission, answers = str(uuid4()), []
+    submission, answers = str(uuid7()), []
     visitors = [signed_in(alice), signed_in(alice)]
     # Both are the same browser: closing ends every other session.
     visitors[1].cookies = visitors[0].cookies

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from accounts import supporting
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from chicagocloud import views
 from retention import plans
 from tests.visiting import close_in, entered, signed_in, words
@@ -84,7 +85,7 @@ def test_a_form_without_its_token_is_refused_and_does_nothing(alice):
 
 def test_an_act_that_is_refused_between_page_and_form_is_a_conflict(alice, monkeypatch):
     monkeypatch.setattr(supporting, "open_ticket", failing(NotActionable("Account 1 is closed: write elsewhere.")))
-    form = {"subject": "S", "body": "B", "submission": "7a4f5b52-2f38-4c7f-9a6c-0a3a1d8f1f11"}
+    form = {"subject": "S", "body": "B", "submission": str(uuid7())}
 
     answer = signed_in(alice).post("/tickets/", form)
 

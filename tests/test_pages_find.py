@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import statistics
 import time
-from uuid import uuid4
 
 import pytest
 import time_machine
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Session, State, User
 from accounts.safeguards.calendar import add_months
 from retention import cancelling, closing, following
@@ -28,7 +28,7 @@ UNKNOWN = "DEL-2222-2222"
 
 @pytest.fixture
 def closed(alice: User) -> closing.Closed:
-    return closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - DAY)
+    return closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - DAY)
 
 
 def test_a_right_pair_opens_the_status_to_read_only(closed):
@@ -158,7 +158,7 @@ def test_the_code_ends_24_months_after_the_request(closed, alice):
 
 def test_by_code_there_are_no_links_to_pages_that_need_sign_in(alice):
     owe(alice)
-    closed = closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - DAY)
+    closed = closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - DAY)
 
     page = find_in(Client(), closed.request.reference, closed.code, follow=True)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from uuid import uuid4
 
 import pytest
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import Correspondence, Invoice, User
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
@@ -29,7 +29,7 @@ UNSAID = re.compile(r"\b(hold|held|legal|pause|resum|court|certificate|release)"
 
 
 def closed(user: User, ago: dt.timedelta = DAY) -> closing.Closed:
-    return closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - ago)
+    return closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - ago)
 
 
 def sent(event: str, at: dt.datetime | None = None) -> mail.EmailMessage:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -17,6 +16,7 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from accounts import datamap
+from accounts.keys.identifiers import uuid7
 from accounts.models import AccountToken, Address, Contact, EmailChange, Export, Invitation, Invoice, Ticket, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing, disputing, placing, plans, purge, releasing, reminding, telling
@@ -53,7 +53,7 @@ def dispute(user: User) -> None:
 
 
 def closed(user: User, ago: dt.timedelta) -> closing.Closed:
-    return closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - ago)
+    return closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - ago)
 
 
 def own_pages(user: User) -> list[str]:
@@ -178,11 +178,11 @@ def visited(user: User, sam: User) -> tuple[set[str], list[str]]:
     visitor = confirmed(user)
     for page in own_pages(user):
         visit(visitor, page)
-    form = {"subject": "S", "body": "B", "submission": str(uuid4())}
+    form = {"subject": "S", "body": "B", "submission": str(uuid7())}
     visit(visitor, "/tickets/", form)
     for page in own_pages(user):
-        visit(visitor, page, {"body": "More", "submission": str(uuid4())})
-    visit(visitor, "/delete/check/", {"password": PASSWORD, "kept": "on", "submission": str(uuid4())})
+        visit(visitor, page, {"body": "More", "submission": str(uuid7())})
+    visit(visitor, "/delete/check/", {"password": PASSWORD, "kept": "on", "submission": str(uuid7())})
     request = DeletionRequest.objects.get(account=user.account_id, cancelled_at=None)
     for page in own_pages(user):
         visit(visitor, page)
@@ -286,7 +286,7 @@ def twins() -> list[tuple[User, closing.Closed]]:
     found = []
     for name in ("twin-a", "twin-b", "twin-c", "twin-d"):
         user = furnish(make_customer(name))
-        closed = closing.close(user.account_id, by=user, submission=uuid4(), at=at)
+        closed = closing.close(user.account_id, by=user, submission=uuid7(), at=at)
         found.append((user, closed))
     return found
 
@@ -370,7 +370,7 @@ def test_the_due_date_reads_alike_on_the_page_that_answers_at_the_end_of_sign_in
         closing.close(
             user.account_id,
             by=user,
-            submission=uuid4(),
+            submission=uuid7(),
             keep_session=visitor.session.session_key,
             at=timezone.now() - 31 * DAY,
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import AccountToken, MemberRole, Session, User
 from retention.closing import close
 from tests.calling import call
@@ -39,7 +39,7 @@ def form(**changes: Any) -> dict[str, Any]:
         "scopes": ["data:read"],
         "days": "30",
         "networks": "",
-        "submission": str(uuid4()),
+        "submission": str(uuid7()),
         **changes,
     }
 
@@ -153,7 +153,7 @@ def test_a_token_past_its_time_is_marked(charlie: User):
 
 def test_of_a_closed_account_tokens_can_be_ended_and_not_made(charlie: User):
     visitor = fresh("charlie")
-    close(charlie.account_id, by=charlie, submission=uuid4(), keep_session=visitor.session.session_key)
+    close(charlie.account_id, by=charlie, submission=uuid7(), keep_session=visitor.session.session_key)
 
     assert "Get a new token" not in words(visitor.get(LIST))
     assert visitor.get(NEW).status_code == visitor.post(NEW, form()).status_code == 409

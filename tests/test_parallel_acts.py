@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -18,6 +17,7 @@ from django.utils import timezone
 
 from accounts import paying, supporting
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Invoice, Payment, State, Ticket, TicketMessage, User
 from accounts.models.account import AccountQuerySet
 from accounts.safeguards import outbox
@@ -142,7 +142,7 @@ def test_a_dispute_closed_twice_at_once_ends_once(rita: User) -> None:
 def test_an_account_closed_twice_at_once_has_one_request_one_ticket_and_one_mail() -> None:
     for number in range(1, ROUNDS + 1):
         alice = furnish(make_customer(f"alice{number}"))
-        submission = uuid4()
+        submission = uuid7()
 
         def closed(alice: User = alice, submission: Any = submission) -> closing.Closed:
             return closing.close(alice.account_id, by=alice, submission=submission)
@@ -163,7 +163,7 @@ def test_two_forms_that_close_one_account_at_once_make_one_request() -> None:
         alice = make_customer(f"alice{number}")
 
         def closed(alice: User = alice) -> closing.Closed:
-            return closing.close(alice.account_id, by=alice, submission=uuid4())
+            return closing.close(alice.account_id, by=alice, submission=uuid7())
 
         assert len(refusals(together(closed, closed))) == 1
         assert DeletionRequest.objects.count() == number
@@ -172,7 +172,7 @@ def test_two_forms_that_close_one_account_at_once_make_one_request() -> None:
 def test_a_request_cancelled_twice_at_once_is_cancelled_once() -> None:
     for number in range(1, ROUNDS + 1):
         alice = make_customer(f"alice{number}")
-        request = closing.close(alice.account_id, by=alice, submission=uuid4()).request
+        request = closing.close(alice.account_id, by=alice, submission=uuid7()).request
         cancel = lambda alice=alice, request=request: cancelling.cancel(request.pk, by=alice)  # noqa: E731
         assert refusals(together(cancel, cancel)) == []
         assert entries("deletion.cancelled") == number
@@ -181,7 +181,7 @@ def test_a_request_cancelled_twice_at_once_is_cancelled_once() -> None:
 
 def test_control_without_the_accounts_lock_a_request_is_cancelled_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     alice = make_customer("alice")
-    request = closing.close(alice.account_id, by=alice, submission=uuid4()).request
+    request = closing.close(alice.account_id, by=alice, submission=uuid7()).request
     both_have_looked = threading.Barrier(2)
 
     def unlocked(self: AccountQuerySet, ids: Any, *, skip: bool = False) -> AccountQuerySet:
@@ -230,7 +230,7 @@ def test_a_form_sent_twice_at_once_makes_one_message_and_answers_alike(
 ) -> None:
     assert alice.account is not None
     first = supporting.open_ticket(alice.account, by=alice, subject="A question", body="How?")
-    submission = uuid4()
+    submission = uuid7()
 
     def send() -> Any:
         if way == "message":
@@ -259,7 +259,7 @@ def test_at_the_due_moment_either_the_cancelling_or_the_purge_wins(owner: Connec
     for number in range(2 * ROUNDS):
         alice = furnish(make_customer(f"alice{number}"))
         closed_at = timezone.now() - 31 * DAY
-        request = closing.close(alice.account_id, by=alice, submission=uuid4(), at=closed_at).request
+        request = closing.close(alice.account_id, by=alice, submission=uuid7(), at=closed_at).request
         before = rows_left([alice.account_id])
         just_before = request.due_at - DAY / 86_400
         cancelled, tally = together(
@@ -287,7 +287,7 @@ def test_at_the_due_moment_either_the_cancelling_or_the_purge_wins(owner: Connec
 def test_two_purges_at_once_erase_once_and_write_one_entry_and_one_mail(owner: Connection) -> None:
     customers = [furnish(make_customer(f"alice{number}")) for number in range(ROUNDS)]
     for alice in customers:
-        closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 31 * DAY)
+        closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
     ids = [alice.account_id for alice in customers]
     tallies = together(lambda: purge.ring(only=ids), lambda: purge.ring(only=ids), lambda: purge.ring(only=ids))
     assert sum(tally.failed for tally in tallies) == 0
@@ -304,7 +304,7 @@ def test_two_purges_at_once_erase_once_and_write_one_entry_and_one_mail(owner: C
 def test_two_relays_at_once_send_each_mail_once(mailoutbox: list[Any]) -> None:
     for number in range(ROUNDS):
         alice = make_customer(f"alice{number}")
-        closing.close(alice.account_id, by=alice, submission=uuid4())
+        closing.close(alice.account_id, by=alice, submission=uuid7())
     waiting = OutboxMessage.objects.filter(state="queued").count()
     results = together(outbox.relay, outbox.relay)
     assert sum(result["sent"] for result in results) == waiting
@@ -316,7 +316,7 @@ def test_paying_and_the_purges_look_at_what_is_owed_do_not_cross() -> None:
     for number in range(ROUNDS):
         alice = furnish(make_customer(f"alice{number}"))
         invoice = owe(alice)
-        closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 31 * DAY)
+        closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
         together(
             lambda alice=alice, invoice=invoice: paying.pay(invoice.pk, by=alice),
             lambda alice=alice: purge.erase([alice.account_id]),

@@ -5,11 +5,10 @@ A hold placed halfway through a large account saves what is left, and says what 
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import AccessEvent, Account, State, User
 from accounts.safeguards.models import OutboxMessage
 from retention import closing, placing, purge, sweeping, verifying
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 
 def close_long_ago(user: User) -> None:
-    closing.close(user.account_id, by=user, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 31 * DAY)
 
 
 def test_an_address_that_does_not_open_stops_nobody(runtime: Connection) -> None:

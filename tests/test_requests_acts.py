@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import restricting
 from accounts.datamap import Purpose
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import Correspondence, Restriction, User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import (
@@ -116,13 +117,13 @@ def test_what_cannot_be_asked_for(alice: User, bob: User) -> None:
     with pytest.raises(ValidationError, match="card number"):
         ask(alice, details="4242 4242 4242 4242")
     with pytest.raises(PermissionDenied):
-        requesting.ask(alice.account_id, Wish("access"), by=bob, submission=uuid4())
+        requesting.ask(alice.account_id, Wish("access"), by=bob, submission=uuid7())
     with pytest.raises(NotActionable, match="at least one use"):
         ask(alice, right="objection")
     for purpose in restricting.NEVER:
         with pytest.raises(NotActionable, match="cannot be stopped"):
             ask(alice, right="objection", purposes=(purpose.value,))
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     with pytest.raises(NotActionable, match="closed"):
         ask(alice)
     assert not PrivacyRequest.objects.exists()
@@ -360,12 +361,12 @@ def test_a_request_reads_outside_in_the_words_of_the_protocol(alice: User, offic
 def test_a_deletion_that_an_untold_hold_stops_is_in_progress_without_a_reason(
     alice: User, bob: User, rita: User
 ) -> None:
-    waiting = closing.close(bob.account_id, by=bob, submission=uuid4()).request
+    waiting = closing.close(bob.account_id, by=bob, submission=uuid7()).request
     placing.place(bob.account_id, Hold.Kind.LEGAL, by=rita.actor, matter="sealed")
     before = outward.outward(waiting)
     assert (before["status"], before["reason"]) == ("in_progress", "")
 
-    due = closing.close(alice.account_id, by=alice, submission=uuid4(), at=timezone.now() - 31 * DAY).request
+    due = closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY).request
     hold = placing.place(alice.account_id, Hold.Kind.LEGAL, by=rita.actor, matter="sealed")
     for minutes in (0, 5):
         purge.ring(timezone.now() + dt.timedelta(minutes=minutes))

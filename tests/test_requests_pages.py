@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -13,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import Restriction, User
 from retention import conversing, deciding, extending, placing, requesting
 from retention.models import Hold, PrivacyRequest, RequestMessage
@@ -42,7 +42,7 @@ def page_of(request: PrivacyRequest) -> str:
 
 def form(right: str, **changed: Any) -> dict[str, Any]:
     purposes = {"purposes": ["layout"]} if right in {"restriction", "objection"} else {}
-    return {"regime": "ccpa", "details": "Do this.", "submission": str(uuid4()), **purposes, **changed}
+    return {"regime": "ccpa", "details": "Do this.", "submission": str(uuid7()), **purposes, **changed}
 
 
 # --------------------------------------------------------------------------------------------------------- signed in
@@ -137,7 +137,7 @@ def test_other_people_s_requests_are_not_there(alice: User, bob: User) -> None:
     for name in ("request", "request_withdraw"):
         address = reverse(f"retention:{name}", args=[request.reference])
         assert stranger.get(address).status_code == 404
-        assert stranger.post(address, {"body": "x", "submission": str(uuid4())}).status_code == 404
+        assert stranger.post(address, {"body": "x", "submission": str(uuid7())}).status_code == 404
     assert request.reference not in words(stranger.get(reverse("retention:requests")))
     request.refresh_from_db()
     assert request.status == Status.IN_PROGRESS
@@ -217,7 +217,7 @@ def test_pages_are_small_and_ask_little_even_of_a_long_story(alice: User, office
         conversing.write(request.pk, by=alice if number % 2 else officer, body=f"Message {number} " * 20)
     for number in range(40):
         wish = requesting.Wish("complaint", details=f"Number {number}")
-        requesting.ask(alice.account_id, wish, by=alice, submission=uuid4())
+        requesting.ask(alice.account_id, wish, by=alice, submission=uuid7())
     visitor = signed_in(alice)
     new = reverse("retention:request_ask", args=["objection"])
     for address in (reverse("retention:requests"), page_of(request), reverse("retention:request_new"), new):
@@ -234,13 +234,13 @@ def test_a_closed_account_reads_and_writes_on_but_asks_for_nothing_new(alice: Us
     from retention import closing
 
     request = ask_something(alice)
-    closing.close(alice.account_id, by=alice, submission=uuid4())
+    closing.close(alice.account_id, by=alice, submission=uuid7())
     visitor = signed_in(User.objects.get(pk=alice.pk))
 
     assert visitor.get(page_of(request)).status_code == 200
     assert "Ask for something" not in words(visitor.get(reverse("retention:requests")))
     assert visitor.get(reverse("retention:request_new")).status_code == 409
-    visitor.post(page_of(request), {"body": "Still here", "submission": str(uuid4())})
+    visitor.post(page_of(request), {"body": "Still here", "submission": str(uuid7())})
     assert RequestMessage.objects.count() == 1
 
 
@@ -260,7 +260,7 @@ def test_from_the_form_to_the_answer_without_a_sign_in(officer: User) -> None:
     )
     assert "We check what you gave" in words(opened)
     status = reverse("retention:ask_status", args=[request.reference])
-    visitor.post(status, {"body": "Any news?", "submission": str(uuid4())})
+    visitor.post(status, {"body": "Any news?", "submission": str(uuid7())})
     conversing.write(request.pk, by=officer, body="Which years?")
     from retention import proving
 

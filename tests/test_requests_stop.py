@@ -14,6 +14,7 @@ from accounts import assigning, invoicing, ordering, restricting, supporting
 from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.invoicing import BilledLine
+from accounts.keys.identifiers import uuid7
 from accounts.models import Invoice, IpAssignment, Order, PageVisit, Restriction, Ticket, User
 from accounts.ordering import OrderedLine, Signals
 from accounts.restricting import USES
@@ -151,7 +152,7 @@ def test_support_no_ticket_is_in_the_room_or_on_the_pile_of_work(alice: User, bo
 
 
 def ask(user: User) -> Ticket:
-    return supporting.open_ticket(user.account, by=user, subject="Help", body="Help me.", submission=uuid4())
+    return supporting.open_ticket(user.account, by=user, subject="Help", body="Help me.", submission=uuid7())
 
 
 def waiting(staff: User) -> set[str]:

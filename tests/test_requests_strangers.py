@@ -22,6 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from retention import asking, conversing, deciding, proving
@@ -78,7 +79,7 @@ def form_of(who: str, /, **changed: str) -> dict[str, str]:
         "details": "What do you have?",
         "postcode": "60601",
         "declaration": f"{who.title()} Canary",
-        "submission": str(uuid4()),
+        "submission": str(uuid7()),
         **changed,
     }
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 from django.core import mail
 from django.db import connection
 
 from accounts import restricting
 from accounts.datamap import Purpose
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Restriction, User
 from accounts.restricting import NEVER, USES
 from retention import deciding, requesting
@@ -33,7 +32,7 @@ def test_every_purpose_is_in_the_table_or_can_never_be_stopped() -> None:
 @pytest.mark.parametrize("right", ["objection", "restriction"])
 def test_a_fulfilled_request_stops_its_use_and_no_other(alice: User, bob: User, purpose: Purpose, right: str) -> None:
     wish = Wish(right, purposes=(purpose.value,))
-    request = requesting.ask(alice.account_id, wish, by=alice, submission=uuid4())
+    request = requesting.ask(alice.account_id, wish, by=alice, submission=uuid7())
 
     if USES[purpose].is_automatic:
         assert (request.status, request.decided_by) == (Status.FULFILLED, "system")
@@ -54,7 +53,7 @@ def test_a_fulfilled_request_stops_its_use_and_no_other(alice: User, bob: User, 
 
 def test_several_uses_of_which_one_needs_staff_wait_together(alice: User) -> None:
     request = requesting.ask(
-        alice.account_id, Wish("objection", purposes=("layout", "services")), by=alice, submission=uuid4()
+        alice.account_id, Wish("objection", purposes=("layout", "services")), by=alice, submission=uuid7()
     )
 
     assert request.status == Status.IN_PROGRESS
@@ -62,7 +61,7 @@ def test_several_uses_of_which_one_needs_staff_wait_together(alice: User) -> Non
 
 
 def test_an_opt_out_is_granted_at_once_and_can_be_read_later(alice: User) -> None:
-    request = requesting.ask(alice.account_id, Wish("opt_out"), by=alice, submission=uuid4())
+    request = requesting.ask(alice.account_id, Wish("opt_out"), by=alice, submission=uuid7())
 
     assert request.status == Status.FULFILLED
     assert Restriction.objects.get().ground == Restriction.Ground.OPT_OUT
@@ -75,14 +74,14 @@ def test_an_opt_out_is_granted_at_once_and_can_be_read_later(alice: User) -> Non
 def test_stopping_twice_is_one_stop(alice: User) -> None:
     for details in ("once", "twice"):
         requesting.ask(
-            alice.account_id, Wish("objection", purposes=("layout",), details=details), by=alice, submission=uuid4()
+            alice.account_id, Wish("objection", purposes=("layout",), details=details), by=alice, submission=uuid7()
         )
 
     assert Restriction.objects.count() == 1
 
 
 def test_a_denied_objection_stops_nothing(alice: User) -> None:
-    request = requesting.ask(alice.account_id, Wish("objection", purposes=("fraud",)), by=alice, submission=uuid4())
+    request = requesting.ask(alice.account_id, Wish("objection", purposes=("fraud",)), by=alice, submission=uuid7())
 
     deciding.deny(request.pk, by=make_staff("olga", "privacy_officer"), reason="other", answer="No.")
 

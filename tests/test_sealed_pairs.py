@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import issuing, paying
+from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Contact, Invoice, State
 from accounts.safeguards.models import OutboxMessage
 from retention import pages, placing, plans, purge, reminding, verifying
@@ -124,7 +125,7 @@ def test_closing_cancelling_and_their_mails_are_alike():
     seal(one)
     for side in (one, other):
         cache.clear()
-        content = {"password": PASSWORD, "kept": "on", "submission": str(uuid4())}
+        content = {"password": PASSWORD, "kept": "on", "submission": str(uuid7())}
         side.visitor().post(reverse("retention:delete_check"), content)
         side.request = DeletionRequest.objects.get(account=side.account_id)
         assert Account.objects.get(pk=side.account_id).state == State.CLOSED
@@ -166,7 +167,7 @@ def test_edits_are_alike_although_the_sealed_side_keeps_its_old_versions(owner: 
         contact.phone = "+1 312 5550002"
         contact.save()
         paying.pay(bills[side.user.pk].pk, by=side.user)
-        here["write"] = shown(visitor.post(addresses(side)["accounts:ticket"], {"body": "B", "submission": uuid4()}))
+        here["write"] = shown(visitor.post(addresses(side)["accounts:ticket"], {"body": "B", "submission": uuid7()}))
         found.append({**here, **walk(side, visitor)})
     assert differences(*found) == []
     kept = owner.execute("SELECT DISTINCT account_id FROM retention_keptversion").fetchall()

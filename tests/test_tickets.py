@@ -114,7 +114,7 @@ def test_a_form_of_somebody_else_opens_nothing(alice: User, bob: User, ticket: T
 
 
 def test_a_closed_account_writes_in_its_tickets_and_opens_none(alice: User, ticket: Ticket):
-    closed = close(alice.account_id, by=alice, submission=uuid4())
+    closed = close(alice.account_id, by=alice, submission=uuid7())
     with pytest.raises(NotActionable, match="is closed"):
         supporting.open_ticket(alice.account, by=alice, subject="New", body="x")
     supporting.reply(ticket.pk, by=alice, body="One more thing")
@@ -122,7 +122,7 @@ def test_a_closed_account_writes_in_its_tickets_and_opens_none(alice: User, tick
 
 
 def test_after_the_due_date_nobody_writes(alice: User, sam: User, ticket: Ticket):
-    close(alice.account_id, by=alice, submission=uuid4())
+    close(alice.account_id, by=alice, submission=uuid7())
     later = timezone.now() + dt.timedelta(days=31)
     for author in (alice, sam):
         with pytest.raises(NotActionable, match="sign-in has ended"):
@@ -150,7 +150,7 @@ def test_nobody_else_ends_a_ticket(bob: User, ticket: Ticket):
 
 
 def test_the_ticket_of_a_deletion_stays_open_until_sign_in_ends(alice: User, sam: User):
-    closed = close(alice.account_id, by=alice, submission=uuid4())
+    closed = close(alice.account_id, by=alice, submission=uuid7())
     for by in (sam, alice):
         with pytest.raises(NotActionable, match="stays open"):
             supporting.close_ticket(closed.request.ticket, by=by)
@@ -159,7 +159,7 @@ def test_the_ticket_of_a_deletion_stays_open_until_sign_in_ends(alice: User, sam
 
 
 def test_what_nobody_would_read_waits_for_nobody(alice: User, bob: User, ticket: Ticket):
-    closed = close(alice.account_id, by=alice, submission=uuid4())
+    closed = close(alice.account_id, by=alice, submission=uuid7())
     other = supporting.open_ticket(bob.account, by=bob, subject="x", body="y")
     before = Ticket.objects.waiting_for_staff(closed.request.due_at - dt.timedelta(seconds=1))
     assert {found.pk for found in before} == {ticket.pk, closed.request.ticket, other.pk}
@@ -172,7 +172,7 @@ def test_what_nobody_would_read_waits_for_nobody(alice: User, bob: User, ticket:
 def sent(*files: tuple[str, bytes], **changed: Any) -> dict[str, Any]:
     """Return the form of a message as a browser sends it."""
     given = [SimpleUploadedFile(name, content) for name, content in files]
-    return {"subject": "A file", "body": "See there.", "submission": str(uuid4()), "attached": given, **changed}
+    return {"subject": "A file", "body": "See there.", "submission": str(uuid7()), "attached": given, **changed}
 
 
 def link(ticket: Ticket, file: Attachment) -> str:
@@ -321,7 +321,7 @@ def test_a_long_conversation_comes_in_pages(alice: User, ticket: Ticket):
 
 
 def test_a_note_stands_apart_and_reaches_no_customer(alice: User, sam: User, ticket: Ticket):
-    address, submission = reverse("admin:accounts_ticket_note-ticket", args=[ticket.pk]), str(uuid4())
+    address, submission = reverse("admin:accounts_ticket_note-ticket", args=[ticket.pk]), str(uuid7())
     visitor = signed_in(sam)
     for _ in range(2):
         form = {"text": "Planted among staff", "submission": submission}
@@ -351,7 +351,7 @@ def test_a_note_takes_no_card_number_and_nothing_after_the_due_date(alice: User,
         supporting.note(ticket.pk, by=sam, body=CARD)
     supporting.close_ticket(ticket.pk, by=sam)
     supporting.note(ticket.pk, by=sam, body="Ended, noted all the same")
-    closed = close(alice.account_id, by=alice, submission=uuid4())
+    closed = close(alice.account_id, by=alice, submission=uuid7())
     with pytest.raises(NotActionable, match="sign-in has ended"):
         supporting.note(ticket.pk, by=sam, body="Too late", at=closed.request.due_at)
 
@@ -393,7 +393,7 @@ def words_of(visitor: Client, page: str) -> str:
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_a_deletion_and_its_ticket_lead_to_each_other(cancelled: bool):
     customer, sam, bill = make_customer("dora"), make_staff("sam", "support"), make_staff("bill", "billing")
-    asked = close(customer.account_id, by=customer, submission=uuid4()).request
+    asked = close(customer.account_id, by=customer, submission=uuid7()).request
     ticket = Ticket.objects.get(pk=asked.ticket)
     if cancelled:
         cancelling.cancel(asked.pk, by=customer)
@@ -414,6 +414,6 @@ def test_a_deletion_and_its_ticket_lead_to_each_other(cancelled: bool):
 
 
 def test_another_ticket_leads_to_no_deletion(alice: User, ticket: Ticket):
-    close(alice.account_id, by=alice, submission=uuid4())
+    close(alice.account_id, by=alice, submission=uuid7())
     page = signed_in(alice).get(reverse("accounts:ticket", args=[ticket.reference]))
     assert "See how far the deletion is" not in words(page)

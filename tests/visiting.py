@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from uuid import uuid4
 
 from django.db import connections
 from django.http import HttpResponse
@@ -15,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from retention.models import DeletionRequest
 from tests.cast import PASSWORD, prove
@@ -90,7 +90,7 @@ def sql() -> Iterator[list[str]]:
 
 def close_in(visitor: Client, **changed: str) -> HttpResponse:
     """Send the last check as the browser would; return the answer."""
-    typed = {"password": PASSWORD, "kept": "on", "submission": str(uuid4()), **changed}
+    typed = {"password": PASSWORD, "kept": "on", "submission": str(uuid7()), **changed}
     return visitor.post(reverse("retention:delete_check"), typed)
 
 

@@ -7,7 +7,7 @@ text or a file, nothing more: `OpenConfidential` asks for a reason, and its answ
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -25,14 +25,14 @@ from accounts.admin_base import ERASED, HIDDEN, Act, Eyes, RecordAdmin, Section,
 from accounts.datamap import Category
 from accounts.downloading import download
 from accounts.models import Account, BusinessItem, ConfidentialItem, User
-from accounts.page_forms import LONGEST_BODY, LONGEST_SUBJECT
+from accounts.page_forms import LONGEST_BODY, LONGEST_SUBJECT, SentOnce
 from accounts.roles import View, category_view
 from accounts.templatetags.portal_tags import moment
 
 ENDED = "Sign-in to this account has ended."
 
 
-class BusinessNoteForm(forms.Form):
+class BusinessNoteForm(SentOnce):
     """A note about what a customer does."""
 
     title = forms.CharField(label="Title", max_length=LONGEST_SUBJECT)
@@ -42,7 +42,6 @@ class BusinessNoteForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 6}),
         help_text="The owners of the account read it and may remove it. Write no card numbers.",
     )
-    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
 
 class NoteBusiness(Act):

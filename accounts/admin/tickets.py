@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -26,7 +26,7 @@ from accounts.admin_base import ERASED, HIDDEN, Act, Eyes, RecordAdmin, Section,
 from accounts.datamap import Category, Purpose
 from accounts.downloading import download
 from accounts.models import Attachment, State, Ticket, TicketMessage, User
-from accounts.page_forms import LONGEST_BODY
+from accounts.page_forms import LONGEST_BODY, SentOnce
 from accounts.roles import View, category_view
 from accounts.templatetags.portal_tags import moment
 from accounts.uploading import UploadsField
@@ -44,7 +44,7 @@ class ReplyForm(forms.Form):
     attached = UploadsField(label="Files for the customer", required=False)
 
 
-class NoteForm(forms.Form):
+class NoteForm(SentOnce):
     """A note among staff."""
 
     text = forms.CharField(
@@ -53,7 +53,6 @@ class NoteForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="Staff who read tickets see it. Write no card numbers.",
     )
-    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
 
 STAYS_OPEN = "The customer can still cancel this deletion, so its ticket stays open until then."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import secrets
 import time
@@ -19,6 +20,16 @@ def uuid7() -> UUID:
     millis, nanos = divmod(time.time_ns(), 1_000_000)
     tail = int.from_bytes(os.urandom(8), "big") & (2**62 - 1)
     return UUID(int=(millis & (2**48 - 1)) << 80 | 0x7 << 76 | nanos * 4096 // 1_000_000 << 64 | 0b10 << 62 | tail)
+
+
+def made_at(identifier: UUID) -> dt.datetime | None:
+    """Return when a UUIDv7 was made, in UTC to the millisecond; None for any other UUID."""
+    if identifier.version != 7:
+        return None
+    try:
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=identifier.int >> 80)
+    except OverflowError:
+        return None
 
 
 def reference(prefix: str) -> str:

@@ -13,6 +13,7 @@ import psycopg
 from django.utils import timezone
 
 from accounts import datamap
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Contact, User
 from retention.models import DeletionRequest
@@ -170,7 +171,7 @@ def _close(ids: list[object], owner: psycopg.Connection, past: dt.datetime) -> N
             account_id=account_id,
             user=uuid4(),
             ticket=uuid4(),
-            submission=uuid4(),
+            submission=uuid7(),
             code_digest=b"",
             requested_at=past,
             due_at=due_at,
