@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import uuid4
 
+import psycopg
 import pytest
 from django.core import mail
+from django.db import transaction
 from django.utils import timezone
 
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.keys.models import KeyWrap
 from accounts.models import Account, State, User
@@ -25,9 +27,11 @@ from retention import (
     proving,
     purge,
     request_clocks,
+    requesting,
 )
 from retention.models import Hold, PrivacyRequest, RequestMessage
 from retention.models.privacy import OWN_KEY, Status
+from retention.refusals import GOVERNED
 from retention.requesting import Wish
 from retention.tasks import sweep
 from tests.cast import DAY, ask_something, furnish, make_customer, make_staff
@@ -35,6 +39,7 @@ from tests.pairing import relay
 from tests.searching import dumps, found_in, in_redis, server_logs
 from tests.servers import current_stage
 from tests.test_canaries import boxes_in, opened_by_any_key
+from tests.test_held_in_part import end_holds
 from tests.test_requests_strangers import ask, code_in_mail, proved
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -169,7 +174,7 @@ def test_what_an_erased_account_asked_for_ends_with_it(officer: User) -> None:
     conversing.write(running.pk, by=owner, body="Mine")
     done = ask_something(owner, "complaint")
     deciding.fulfil(done.pk, by=officer, answer="Sorry.")
-    closing.close(owner.account_id, by=owner, submission=uuid4(), at=timezone.now() - 31 * DAY)
+    closing.close(owner.account_id, by=owner, submission=uuid7(), at=timezone.now() - 31 * DAY)
     for _ in range(3):
         purge.ring(timezone.now() + DAY)
     assert Account.objects.get(pk=owner.account_id).state == State.ERASED
@@ -205,6 +210,90 @@ def test_no_key_goes_before_the_cleaning_is_committed(officer: User) -> None:
     assert KeyWrap.objects.filter(key__subject=request.pk).exists()
 
 
+TAKES = {
+    "messages": "DELETE FROM retention_requestmessage",
+    "details": "UPDATE retention_privacyrequest SET details = NULL",
+    "details by others": "UPDATE retention_privacyrequest SET details = decision",
+    "decision": "UPDATE retention_privacyrequest SET decision = NULL",
+    "what it was about": "UPDATE retention_privacyrequest SET categories = '{}'",
+    "all of it": "WITH gone AS (DELETE FROM retention_requestmessage RETURNING 1) UPDATE retention_privacyrequest SET "
+    "details = NULL, decision = NULL",
+    "cleaned": "UPDATE retention_privacyrequest SET cleaned_at = now(), details = NULL, extension_reason = NULL, "
+    "decision = NULL, code_digest = NULL",
+}
+CLEANED = {"cleaned"}
+
+
+def answered(officer: User, owner: User) -> PrivacyRequest:
+    """Return a request of an account with words in every field that one has, that was answered."""
+    wish = Wish("rectification", details="The floor is wrong", categories=("contact",))
+    request = requesting.ask(owner.account_id, wish, by=owner, submission=uuid7())
+    conversing.write(request.pk, by=owner, body="The second floor, please")
+    conversing.note(request.pk, by=officer, body="Look at the invoice")
+    return deciding.fulfil(request.pk, by=officer, answer="Corrected.")
+
+
+@pytest.mark.parametrize(
+    "scope", [{}, {"categories": ["support"]}, {"period": "long ago"}], ids=["all", "some", "period"]
+)
+@pytest.mark.parametrize("sql", sorted(TAKES))
+def test_sql_takes_no_word_of_a_request_that_is_held(
+    sql: str, scope: dict[str, Any], alice: User, officer: User, owner: Any, runtime: Any
+) -> None:
+    answered(officer, alice)
+    if sql in CLEANED:
+        # The messages went before the hold came: what is left is words of the request itself.
+        runtime.execute("DELETE FROM retention_requestmessage")
+    if "period" in scope:
+        scope = {"period": (timezone.now() - 900 * DAY, timezone.now() - 800 * DAY)}
+    placing.place(alice.account_id, Hold.Kind.LEGAL, by="system", matter="m", **scope)
+    before = runtime.execute("SELECT md5(t::text) FROM retention_privacyrequest t").fetchall()
+
+    with pytest.raises(psycopg.Error, match="are governed and stay") as refused:
+        runtime.execute(TAKES[sql])
+    assert refused.value.sqlstate == GOVERNED
+    assert runtime.execute("SELECT md5(t::text) FROM retention_privacyrequest t").fetchall() == before
+    assert RequestMessage.objects.count() == (0 if sql in CLEANED else 2)
+    # The control: the same once the hold has ended.
+    end_holds(owner)
+    assert runtime.execute(TAKES[sql]).rowcount >= 1
+
+
+def test_a_hold_of_something_else_keeps_no_request(alice: User, officer: User, runtime: Any) -> None:
+    answered(officer, alice)
+    placing.place(alice.account_id, Hold.Kind.LEGAL, by="system", matter="m", categories=["invoices"])
+
+    assert runtime.execute(TAKES["messages"]).rowcount == 2
+    assert runtime.execute(TAKES["details"]).rowcount == 1
+
+
+def test_sql_that_takes_words_waits_for_a_hold_that_is_being_placed(alice: User, officer: User, runtime: Any) -> None:
+    answered(officer, alice)
+    runtime.execute("SET lock_timeout = '300ms'")
+    with transaction.atomic():
+        Account.objects.locked([alice.account_id]).get()
+        for sql in ("messages", "details"):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                runtime.execute(TAKES[sql])
+
+    assert RequestMessage.objects.count() == 2
+
+
+def test_a_held_request_is_answered_and_assigned_as_any_other(alice: User, bob: User, officer: User) -> None:
+    placing.place(alice.account_id, Hold.Kind.LEGAL, by="system", matter="m")
+    ends = []
+    for owner in (alice, bob):
+        request = ask_something(owner)
+        conversing.assign(request.pk, by=officer)
+        conversing.write(request.pk, by=owner, body="Any news?")
+        extending.extend(request.pk, by=officer, reason="An archive.")
+        deciding.fulfil(request.pk, by=officer, answer="Corrected.")
+        request.refresh_from_db()
+        ends.append((request.status, request.assigned_to, request.decision, request.extension_reason))
+
+    assert ends == [(Status.FULFILLED, officer.pk, "Corrected.", "An archive.")] * 2
+
+
 # ------------------------------------------------------------------------------------------------------- the canary
 
 
@@ -215,7 +304,7 @@ def canary(officer: User) -> PrivacyRequest:
     )
     facts = {"postcode": "QX-70415", "service": f"www.{NAME}.example"}
     person = asking.Person(f"{NAME.title()} Canary", f"{NAME}@{NAME}.example", facts, agent)
-    request = asking.ask(Wish("rectification", details=f"{NAME} asks"), person, submission=uuid4())
+    request = asking.ask(Wish("rectification", details=f"{NAME} asks"), person, submission=uuid7())
     proving.enter(request.reference, code_in_mail(request))
     conversing.write(request.pk, by=None, body=f"{NAME} writes")
     conversing.note(request.pk, by=officer, body=f"{NAME} noted")
