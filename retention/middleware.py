@@ -118,7 +118,8 @@ def closed_page(request: HttpRequest, account: Account) -> HttpResponse:
         if account.due_at is None or timezone.now() >= account.due_at:
             return redirect("retention:delete_find")
         # An import closed it: nobody asked, so there is no reference to name.
-        context = {"due_at": account.due_at, "cancel_url": reverse("retention:delete_reopen")}
+        reopen_url = reverse("retention:delete_reopen")
+        context = {"due_at": account.due_at, "closing_url": reopen_url, "cancel_url": reopen_url}
         return render(request, "retention/closed.html", context, status=409)
     ticket = Ticket.objects.shown().filter(pk=asked.ticket).only("reference").first()
     status_url = reverse("retention:delete_status", args=[asked.reference])

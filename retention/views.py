@@ -16,7 +16,16 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from accounts import members
-from accounts.doors import account_of, customer, customer_page, for_roles, is_too_often, public_page, too_often
+from accounts.doors import (
+    account_of,
+    customer,
+    customer_page,
+    for_roles,
+    is_too_often,
+    not_for_role,
+    public_page,
+    too_often,
+)
 from accounts.errors import NotActionable
 from accounts.members import Part
 from accounts.models import Account, State, Ticket, User
@@ -118,20 +127,26 @@ def cancel(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @customer_page
-@for_roles(Part.DELETION)
 def reopen(request: HttpRequest) -> HttpResponse:
-    """Open an account again that was closed without a request; where there is one, lead to cancelling it."""
+    """Open an account again that was closed without a request; where there is one, lead to its status or its end.
+
+    This page is such a deletion's status too, so every member reads it; only owners are given the button.
+    """
     account = account_of(request)
     if account.state == State.ACTIVE:
         return redirect("overview")
+    may_reopen = members.may_open(customer(request), Part.DELETION)
     asked = DeletionRequest.objects.open().filter(account=account).first()
     if asked is not None:
-        return redirect("retention:delete_cancel", reference=asked.reference)
+        return redirect("retention:delete_cancel", reference=asked.reference) if may_reopen else _to_status(asked)
     if request.method == "POST":
+        if not may_reopen:
+            return not_for_role(request, Part.DELETION)
         cancelling.reopen(account.pk, by=customer(request))
         messages.success(request, _("Your account is open again. We sent you a mail about it."))
         return redirect("overview")
-    return render(request, "retention/delete_reopen.html", {"due_at": account.due_at})
+    context = {"due_at": account.due_at, "may_reopen": may_reopen, "owners": members.owner_names(account.pk)}
+    return render(request, "retention/delete_reopen.html", context)
 
 
 def _made_by_this_form(request: HttpRequest, account: Account) -> DeletionRequest | None:

@@ -50,6 +50,7 @@ from retention.models import DeletionRequest, Dispute, Hold
 from tests.admin_walk import make_world, seal
 from tests.browsing import Visitor
 from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, make_staff, order_in_review, owe
+from tests.panel import export, row, run
 from tests.passkeys import give_passkey
 from tests.servers import Portal
 
@@ -356,6 +357,20 @@ def test_pages_of_a_closed_account(look_round: Callable[..., Round]) -> None:
     own.look("cancelled", f"/delete/{asked.reference}/cancel/").look("status, cancelled", f"/delete/{asked.reference}/")
 
     assert own.wrong + told.wrong == []
+
+
+def test_pages_of_an_account_that_an_import_closed(look_round: Callable[..., Round], tmp_path: Path) -> None:
+    run(export(tmp_path / "clients.csv", [row(7, status="canceled")]))
+    ended = User.objects.get(is_owner=True)
+    member = User.objects.create_user(ended.account, PASSWORD, member_role="billing")
+    owner, other = look_round(ended), look_round(member)
+
+    other.look("closed, for a member", "/", status=409).look("deletion stands, for a member", "/delete/reopen/")
+    owner.look("closed without a request", "/", status=409).look("deletion stands", "/delete/reopen/")
+    owner.press("Open my account again").look("opened again")
+
+    assert owner.wrong + other.wrong == []
+    assert owner.visitor.page.get_by_role("heading", name="Overview").is_visible()
 
 
 def test_pages_of_a_deletion_that_is_due(look_round: Callable[..., Round]) -> None:

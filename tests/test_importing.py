@@ -42,9 +42,9 @@ from retention import importing as acts
 from retention.management.commands.import_clients import safe_cell
 from retention.management.commands.purge import DONE, PARTLY, USAGE
 from retention.models import DeletionRequest, Erasure
-from tests.cast import make_customer, make_staff
+from tests.cast import PASSWORD, make_customer, make_staff
 from tests.panel import HEADER, export, refusals, row, run, text_of
-from tests.visiting import entered, signed_in
+from tests.visiting import entered, signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -175,6 +175,32 @@ def test_a_canceled_client_who_signs_in_reads_why_it_is_closed_and_can_keep_the_
     assert visitor.get(path)["Location"] == reverse("overview"), "what is open stays open"
     cancelling.reopen(user.account_id, by=user)
     assert LedgerEntry.objects.filter(action="account.reopened").count() == 1
+
+
+def test_a_member_of_a_canceled_client_reads_until_when_and_whom_to_ask_and_opens_nothing(tmp_path: Path):
+    run(export(tmp_path / "c.csv", [row(7, status="canceled")]))
+    account = only_account()
+    member = entered(Client(), User.objects.create_user(account, PASSWORD, member_role="billing"))
+    path = reverse("retention:delete_reopen")
+
+    blocked = member.get(reverse("overview"))
+    assert blocked.status_code == 409
+    assert f'href="{path}"' in blocked.content.decode().partition("<main")[2]
+    said = words(member.get(path))
+    due = timezone.localtime(account.due_at)
+    assert "had ended before it came to this portal" in said and f"From {due.day} {due:%B %Y}" in said
+    assert "Firstname7 Lastname7" in said
+    assert "Open my account again" not in said and "opens again at once" not in said
+    assert member.post(path).status_code == 403
+    assert only_account().state == State.CLOSED
+
+
+def test_a_member_is_led_from_reopening_to_the_status_of_a_request(alice: User):
+    request = closing.close(alice.account_id, by=alice, submission=uuid7()).request
+    member = entered(Client(), User.objects.create_user(alice.account, PASSWORD, member_role="billing"))
+
+    answer = member.get(reverse("retention:delete_reopen"))
+    assert answer["Location"] == reverse("retention:delete_status", args=[request.reference])
 
 
 def test_nothing_is_opened_again_after_the_due_date_or_over_a_request(tmp_path: Path):
