@@ -42,6 +42,9 @@ WHO_HELD = """
      ORDER BY i.address, i.id LIMIT %s
 """
 MOST = 1000
+# Accounts of one transaction that ends what outlived its service; the next one goes on.
+PICKED = 500
+SHORTEST = dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,32 @@ def end(assignment_id: UUID, *, by: str, at: dt.datetime | None = None) -> IpAss
         elif row.ended_at != at:
             raise NotActionable(f"Assignment {row.pk} has ended already; there is nothing to end.")
     return row
+
+
+def end_outlived(at: dt.datetime | None = None, *, due_only: bool = False) -> int:
+    """End, as of then, what services hold beyond their end; return how many assignments.
+
+    `due_only` looks at accounts past their due date alone. What a hold covers ends like the rest, and stays to be found
+    by `who_held`: an address that is not free would tell of the hold (silence.md, S9).
+    """
+    at = at or timezone.now()
+    there = IpAssignment.objects.outlived(at)
+    if due_only:
+        there = there.filter(account__in=Account.objects.filter(state=State.CLOSED, due_at__lte=at))
+    wanted = list(there.order_by().values_list("account", flat=True).distinct()[:PICKED])
+    with transaction.atomic(durable=True):
+        # Locked first and asked again: a customer may be cancelling in this moment. Whom somebody else has comes next.
+        locked = list(Account.objects.locked(wanted, skip=True).values_list("pk", flat=True))
+        found: list[Any] = list(IpAssignment.objects.outlived(at).filter(account__in=locked))
+        facts = []
+        for row in found:
+            # A service that was over before it was given the address held it for no time; a span has some.
+            row.ended_at = max(row.until, row.assigned_at + SHORTEST)
+            about = {"assignment": row.pk, "service": row.service, "until": row.ended_at}
+            facts.append(ledger.Fact(ledger.SYSTEM, "address.ended", row.account_id, about))
+        IpAssignment.objects.bulk_update(found, ["ended_at"], batch_size=PICKED)
+        ledger.record_many(facts, at=at)
+    return len(found)
 
 
 def who_held(address: str, at: dt.datetime, *, most: int = MOST) -> list[Holding]:

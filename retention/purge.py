@@ -22,7 +22,7 @@ from django.db import Error, connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import datamap
+from accounts import assigning, datamap
 from accounts.datamap import Category
 from accounts.keys.keyring import keyring
 from accounts.keys.provider import KeyUnavailable
@@ -75,6 +75,8 @@ def ring(at: dt.datetime | None = None, *, limit: int | None = None, only: Colle
     at = at or timezone.now()
     tally = Tally()
     end_sign_in(at)
+    # Before the first deletion, and whatever is held: each deletion that is due leaves the same trace.
+    assigning.end_outlived(at, due_only=True)
     stopped = PurgeSwitch.stopped()
     tally.stopped = "stop switch" if "" in stopped else _unsafe()
     if tally.stopped:

@@ -10,7 +10,7 @@ from celery.exceptions import CeleryError
 from django.utils import timezone
 from kombu.exceptions import KombuError
 
-from accounts import exporting
+from accounts import assigning, exporting
 from accounts.safeguards.models import Heartbeat
 from retention import cleaning, deciding, purge, reminding, schedule, sweeping
 
@@ -45,7 +45,9 @@ def remind() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Delete what expired or was removed; end requests that nobody proved, clean up those that ended."""
+    """Delete what expired or was removed; end addresses of stopped services, requests nobody proved; clean up."""
+    if ended := assigning.end_outlived():
+        log.info("addresses ended", assignments=ended)
     if rows := sweeping.sweep():
         log.info("swept", rows=rows)
     expired, cleaned = deciding.expire(), cleaning.clean()

@@ -24,7 +24,7 @@ from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.models import IpAssignment, Service, User
 from accounts.safeguards.models import LedgerEntry
-from retention import closing, purge
+from retention import cancelling, closing, placing, purge, tasks
 from tests.cast import DAY, make_customer, run_service
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -200,6 +200,72 @@ def test_an_erased_customer_holds_nothing_and_the_address_is_free(service: Servi
 
     assert holders("192.0.2.7", NOON + HOUR) == []
     assigning.assign(other.pk, "192.0.2.7", by=BY, at=NOON)
+
+
+# What outlived its service.
+
+
+def test_a_stopped_service_gives_its_address_back_and_who_held_knows_it_still(service: Service, other: Service):
+    row = assigning.assign(service.pk, "192.0.2.7", by=BY, at=NOON)
+    Service.objects.filter(pk=service.pk).update(stops_at=NOON + HOUR)
+    with pytest.raises(NotActionable, match="assigned already"):
+        assigning.assign(other.pk, "192.0.2.7", by=BY, at=NOON + HOUR)
+
+    tasks.sweep()
+
+    assert holders("192.0.2.7", NOON + HOUR - TICK) == [service.pk]
+    assigning.assign(other.pk, "192.0.2.7", by=BY, at=NOON + HOUR)
+    assert holders("192.0.2.7", NOON + HOUR) == [other.pk]
+    [entry] = LedgerEntry.objects.filter(action="address.ended")
+    assert (entry.actor, entry.subject) == ("system", service.account_id) and str(row.pk) in entry.body
+    assert assigning.end_outlived() == 0
+
+
+def test_a_service_that_runs_keeps_its_address(service: Service):
+    """Negative control of the others: it is the end of the service that ends it."""
+    assigning.assign(service.pk, "192.0.2.7", by=BY, at=NOON)
+    Service.objects.filter(pk=service.pk).update(stops_at=timezone.now() + HOUR)
+
+    assert assigning.end_outlived() == 0
+    assert holders("192.0.2.7", timezone.now()) == [service.pk]
+
+
+def test_until_the_due_date_who_cancels_has_the_addresses_back(service: Service, alice: User):
+    assigning.assign(service.pk, "192.0.2.7", by=BY, at=NOON)
+    request = closing.close(alice.account_id, by=alice, submission=uuid7()).request
+    service.refresh_from_db()
+    assert service.closing_stops_at <= timezone.now()
+
+    assert assigning.end_outlived() == 0
+    assert assigning.end_outlived(request.due_at - TICK) == 0
+    cancelling.cancel(request.pk, by=alice)
+    assert holders("192.0.2.7", timezone.now()) == [service.pk]
+    assert assigning.end_outlived(request.due_at) == 0
+
+
+def test_a_hold_keeps_the_history_and_gives_the_address_free(service: Service, other: Service, alice: User):
+    row = assigning.assign(service.pk, "192.0.2.7", by=BY, at=NOON)
+    placing.place(alice.account_id, "legal", by="staff:test", matter="a sealed matter")
+    request = closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 40 * DAY).request
+
+    purge.ring()
+
+    row.refresh_from_db()
+    assert row.ended_at == request.due_at
+    assert holders("192.0.2.7", NOON) == [service.pk], "what a hold covers is there to be found"
+    assigning.assign(other.pk, "192.0.2.7", by=BY, at=request.due_at)
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["free", "held"])
+def test_each_deletion_that_is_due_leaves_the_same_trace_of_its_addresses(sealed: bool, service: Service, alice: User):
+    assigning.assign(service.pk, "192.0.2.7", by=BY, at=NOON)
+    if sealed:
+        placing.place(alice.account_id, "legal", by="staff:test", matter="a sealed matter")
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 40 * DAY)
+    purge.ring()
+
+    assert LedgerEntry.objects.filter(action="address.ended", subject=alice.account_id).count() == 1
+    assert IpAssignment.objects.exists() == sealed
 
 
 # Around the Python.

@@ -12,11 +12,11 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.contrib.postgres.indexes import OpClass
 from django.db import models
-from django.db.models import Count, F, Func, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Case, Count, F, Func, OuterRef, Q, Subquery, When, Window
+from django.db.models.functions import Least, RowNumber
 
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
-from accounts.models.account import OfAccount
+from accounts.models.account import OfAccount, State
 from accounts.safeguards.fields import SealedText
 
 
@@ -103,6 +103,16 @@ class IpAssignmentQuerySet(models.QuerySet["IpAssignment"]):
     def held(self, at: dt.datetime) -> IpAssignmentQuerySet:
         """Assignments that count at `at`: from their first moment on, and no longer at their last."""
         return self.filter(Q(ended_at=None) | Q(ended_at__gt=at), assigned_at__lte=at)
+
+    def outlived(self, at: dt.datetime) -> IpAssignmentQuerySet:
+        """Assignments without an end whose service is over at `at`, each with the moment it should have ended, `until`.
+
+        A service's own end is for good. The one that closing sets is not before the due date: until then whoever
+        cancels has the service back, with its addresses.
+        """
+        stops = Service.objects.filter(pk=OuterRef("service")).values("stops_at")
+        due = Case(When(account__state=State.CLOSED, then=F("account__due_at")))
+        return self.filter(ended_at=None).annotate(until=Least(Subquery(stops), due)).filter(until__lte=at)
 
     def first_of(self, services: Iterable[UUID], most: int) -> IpAssignmentQuerySet:
         """The `most` newest of each of these services, with how many there are as `total`, in one query."""
