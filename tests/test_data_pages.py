@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
+import re
 
 import pytest
 from django.core.management import call_command
@@ -16,8 +18,8 @@ from accounts.datamap import Audience, Category, reading
 from accounts.datamap.records import records, shown_fields
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
-from accounts.models import AccessEvent, Contact, Device, Invoice, TicketMessage, User
-from accounts.templatetags.portal_tags import day_text
+from accounts.models import AccessEvent, Contact, Device, EmailChange, Invoice, TicketMessage, User
+from accounts.templatetags.portal_tags import day_text, moment_text
 from retention import closing, holdings, processing, schedule
 from tests.cast import DAY, PASSWORD, furnish, make_customer, sign_in_from
 from tests.visiting import signed_in, sql, words
@@ -237,6 +239,37 @@ def test_no_shown_field_is_a_secret_or_an_id_of_staff():
     ]
     assert "Authenticator.type" in names
     assert "Authenticator.data" not in names
+
+
+# A name of a column as its label: what a person would have to guess.
+RAW = re.compile(
+    r"^(Is|Has) |^(Tries|Done|Ended by|Secured|Score|Withdrawn)$|superuser|confirmed$|(?<!in) cents$", re.I
+)
+
+
+def raw_labels() -> list[str]:
+    labels = [(model.__name__, field.label) for model in datamap.visible() for field in shown_fields(model)]
+    return [f"{name}: {label}" for name, label in labels if RAW.search(label)]
+
+
+def test_labels_are_plain_words(monkeypatch):
+    assert raw_labels() == []
+
+    # The control: by the names of its columns alone a change of an address reads as before.
+    monkeypatch.setattr(EmailChange, "personal", dataclasses.replace(EmailChange.personal, facts={}))
+    assert {"EmailChange: Tries", "EmailChange: Old confirmed"} <= set(raw_labels())
+
+
+def test_a_change_of_an_address_reads_in_words(charlie):
+    now = timezone.now()
+    EmailChange.objects.update(tries=2, done_at=None, withdrawn_at=now, old_confirmed_at=now, new_confirmed_at=None)
+    change = EmailChange.objects.get(account=charlie.account_id)
+    text = page(charlie, "data_category", "contact")
+
+    for said in ("Times wrong codes were typed 2", "Confirmed at the new address None", f"Stopped {moment_text(now)}"):
+        assert said in text
+    for internal in (change.pk, change.user, change.asked_by):
+        assert str(internal) not in text
 
 
 # The record of processing.

@@ -50,7 +50,7 @@ def _check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
         return
     names = {field.name for field in model._meta.fields}
     yield from _check_fields(model, entry)
-    for name in sorted(({*entry.fields, *entry.plain} | ({entry.time} if entry.time else set())) - names):
+    for name in sorted(({*entry.fields, *entry.plain, *entry.facts} | ({entry.time} if entry.time else set())) - names):
         yield Error(f"{model._meta.label} declares {name!r}, which is no field.", obj=model, id="accounts.E003")
     if entry.ends == Ends.ROWS and entry.account and entry.account.removesuffix("_id") not in names:
         yield Error(

@@ -43,6 +43,7 @@ class Personal:
     `time`: column that says when the row came to be; periods of holds and rolling expiry go by it.
     `rolls`: name of a rolling expiry of the schedule, where this table ends earlier than the rest of its category.
     `fields`: the personal fields; `plain`: text fields that are not personal, each with the reason.
+    `facts`: labels of what is shown besides (states, numbers, dates), where the name of the column is no plain word.
     """
 
     category: Category
@@ -52,6 +53,7 @@ class Personal:
     source: Any
     fields: Mapping[str, Held]
     plain: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     account: str = "account_id"
     ends: Ends = Ends.ROWS
     shown: frozenset[Audience] = EVERYBODY

@@ -65,7 +65,7 @@ def shown_fields(model: Model) -> list[Shown]:
         if Audience.CUSTOMER in held.shown
     ]
     facts = [
-        Shown(field.name, _label(field))
+        Shown(field.name, str(entry.facts.get(field.name) or _label(field)))
         for field in model._meta.fields
         if model.__dict__.get("personal") is entry and _is_fact(field, entry)
     ]

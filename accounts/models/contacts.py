@@ -152,6 +152,14 @@ class EmailChange(OfAccount):
             "new_email": Held("New e-mail", reach=Reach.NUMBER),
         },
         plain={"old_digest": "a hash of random bytes", "new_digest": "a hash of random bytes"},
+        facts={
+            "tries": "Times wrong codes were typed",
+            "ends_at": "Codes work until",
+            "old_confirmed_at": "Confirmed at the old address",
+            "new_confirmed_at": "Confirmed at the new address",
+            "done_at": "Address changed",
+            "withdrawn_at": "Stopped",
+        },
     )
 
     class Meta:

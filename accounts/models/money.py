@@ -81,6 +81,7 @@ class Invoice(OfAccount):
         source="made from your orders",
         fields={"billed_to": Held("Billed to", reach=Reach.ADDRESS)},
         plain={"number": "a random reference", "currency": "an ISO 4217 code"},
+        facts={"total_cents": "Total in cents"},
     )
 
     class Meta:
@@ -123,6 +124,7 @@ class InvoiceLine(OfAccount):
         purposes=(Purpose.INVOICING, Purpose.LAW),
         source="made from your orders",
         fields={"text": Held("Text", reach=Reach.SERVICE)},
+        facts={"unit_cents": "Price of one in cents"},
     )
 
     @property
@@ -150,6 +152,7 @@ class Payment(OfAccount):
             "method": Held("Paid with", reach=Reach.PAYMENT),
             "reference": Held("Provider's reference", required=False, shown=INSIDE, reach=Reach.PAYMENT),
         },
+        facts={"amount_cents": "Amount in cents"},
     )
 
     class Meta:

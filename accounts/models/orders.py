@@ -69,6 +69,7 @@ class Order(OfAccount):
             "shop_digest": "a keyed hash, one-way",
             "decided_by": "an id",
         },
+        facts={"total_cents": "Total in cents", "score": "Points of the order check"},
     )
 
     class Meta:
@@ -118,6 +119,7 @@ class OrderLine(OfAccount):
         source="you",
         fields={"text": Held("Text", reach=Reach.SERVICE)},
         plain={"plan": "a product code"},
+        facts={"unit_cents": "Price of one in cents"},
     )
 
     class Meta:

@@ -82,6 +82,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         source="you",
         fields={"password": Held("Password (as a hash)", shown=frozenset())},
         plain={"handle": "random", "time_zone": "a name of the IANA list, to show times in"},
+        facts={
+            "last_login": "Last sign-in",
+            "is_superuser": "May everything as staff",
+            "is_owner": "Owner of the account",
+            "member_role": "Role as a member",
+            "is_staff": "One of our staff",
+            "is_active": "May sign in",
+            "secured_at": "Password, address or second factor changed",
+            "theme": "Light or dark pages",
+        },
     )
 
     class Meta:

@@ -56,6 +56,12 @@ class Service(OfAccount):
         source="your orders",
         fields={"name": Held("Name", reach=Reach.SERVICE)},
         plain={"plan": "a product code"},
+        facts={
+            "monthly_cents": "Price of a month in cents",
+            "term_ends_at": "Minimum term ends",
+            "term_waived_at": "Minimum term waived",
+            "closing_stops_at": "Stops because the account closed",
+        },
     )
 
     class Meta:

@@ -89,6 +89,7 @@ class TicketMessage(OfAccount):
         purposes=(Purpose.SUPPORT,),
         source="you and our staff",
         fields={"body": Held("Message", reach=Reach.CONTENT)},
+        facts={"is_from_staff": "From our staff"},
     )
 
 
