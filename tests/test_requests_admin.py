@@ -175,10 +175,10 @@ def test_words_past_their_time_do_not_tell_of_a_hold(alice: User, bob: User, rit
     held.refresh_from_db()
     with time_machine.travel(request_clocks.cleaned_at(held.status, held.decided_at) + DAY, tick=False):
         from accounts.admin_base import Eyes
-        from retention.admin import requests
+        from retention.admin import request_sections
 
         blind = Eyes(make_staff("bea", "billing"))
-        parts = [requests.words(blind, held), requests.conversation(blind, held)]
+        parts = [request_sections.words(blind, held), request_sections.conversation(blind, held)]
         assert all(not part.facts and not part.rows for part in parts)
         assert "What Alice Canary wants" in content(legal.get(url(held)))
     assert room.subject_of(held) == alice.account_id

@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext
 
 from accounts.models import User
 from retention import conversing, deciding, extending
-from retention.admin import requests as request_admin
+from retention.admin.request_acts import Deny
 from retention.models import PrivacyRequest
 from tests.browsing import Visitor
 from tests.cast import ask_something, make_customer, make_staff
@@ -71,7 +71,7 @@ def test_pages_of_staff(look_round: Callable[..., Round], alice: User) -> None: 
     officer.look("extend", rooms.url_of(request, "extend"))
 
     assert officer.wrong == []
-    assert request_admin.Deny in rooms.acts
+    assert Deny in rooms.acts
 
 
 def test_without_scripting_from_the_form_to_withdrawing(
