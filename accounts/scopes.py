@@ -42,7 +42,7 @@ _TABLE = (
     Scope("services:read", "read services and their IP addresses", Holder.SYSTEM),
     Scope("services:write", "report services and their IP addresses", Holder.SYSTEM),
     Scope("data:read", _("Read what we hold about you"), Holder.CUSTOMER),
-    Scope("export:read", _("Read and download your exports"), Holder.CUSTOMER),
+    Scope("export:read", _("See how far your exports are"), Holder.CUSTOMER),
     Scope("export:write", _("Ask for an export"), Holder.CUSTOMER),
     Scope("requests:read", _("Read your privacy requests"), Holder.CUSTOMER),
     Scope("requests:write", _("Make privacy requests"), Holder.CUSTOMER),
