@@ -44,22 +44,22 @@ class CheckForm(SentOnce):
         return password
 
 
+def from_mail(label: Any, missing: Any, example: Any = "") -> forms.CharField:
+    """Return a field for what stands in a mail: long enough, typed as it stands there, remembered by no browser."""
+    return forms.CharField(
+        label=label,
+        max_length=LONGEST,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+        help_text=example,
+        error_messages={"required": missing},
+    )
+
+
 class FindForm(forms.Form):
     """Reference and code, as they stand in the first mail."""
 
-    reference = forms.CharField(
-        label=_("Reference"),
-        max_length=LONGEST,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
-        help_text=_("For example DEL-7F3K-22QM"),
-        error_messages={"required": _("Enter the reference from the mail.")},
-    )
-    code = forms.CharField(
-        label=_("Code"),
-        max_length=LONGEST,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
-        error_messages={"required": _("Enter the code from the mail.")},
-    )
+    reference = from_mail(_("Reference"), _("Enter the reference from the mail."), _("For example DEL-7F3K-22QM"))
+    code = from_mail(_("Code"), _("Enter the code from the mail."))
 
 
 class ExportForm(SentOnce):

@@ -15,7 +15,7 @@ from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import clean_email
 from accounts.uploads import Upload, check_upload
 from retention import asking, proving
-from retention.following import LONGEST
+from retention.forms import from_mail
 from retention.models import RequestMessage
 from retention.models.privacy import Regime, Right
 from retention.requesting import Wish
@@ -245,19 +245,8 @@ class AgentForm(PersonForm):
 class EnterForm(forms.Form):
     """Reference and code of a request, as they stand in the mail."""
 
-    reference = forms.CharField(
-        label=_("Reference"),
-        max_length=LONGEST,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
-        help_text=_("For example PRV-7F3K-22QM"),
-        error_messages={"required": _("Enter the reference from the mail.")},
-    )
-    code = forms.CharField(
-        label=_("Code"),
-        max_length=LONGEST,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
-        error_messages={"required": _("Enter the code from the mail.")},
-    )
+    reference = from_mail(_("Reference"), _("Enter the reference from the mail."), _("For example PRV-7F3K-22QM"))
+    code = from_mail(_("Code"), _("Enter the code from the mail."))
 
 
 class MessageForm(ReplyForm):

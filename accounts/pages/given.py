@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -136,7 +137,7 @@ def business_remove(request: HttpRequest, item: UUID) -> HttpResponse:
         giving.remove(found.pk, by=customer(request))
         messages.success(request, _("This is removed."))
         return redirect("accounts:business")
-    return render(request, "accounts/business_remove.html", {"item": found})
+    return _ask_once_more(request, found, "accounts:business_item")
 
 
 @customer_page
@@ -148,7 +149,7 @@ def confidential_remove(request: HttpRequest, item: UUID) -> HttpResponse:
         confiding.withdraw(found.pk, by=customer(request))
         messages.success(request, _("This is removed."))
         return redirect("accounts:confidential")
-    return render(request, "accounts/confidential_remove.html", {"item": found})
+    return _ask_once_more(request, found, "accounts:confidential_item")
 
 
 @customer_page
@@ -174,6 +175,12 @@ def _took(request: HttpRequest, form: GiveForm, act: Any) -> bool:
         form.add_error(None, error)
         return False
     return True
+
+
+def _ask_once_more(request: HttpRequest, item: BusinessItem | ConfidentialItem, page: str) -> HttpResponse:
+    """Show what removing means, for either kind of item; `page` is the item's own."""
+    context = {"item": item, "keep_url": reverse(page, args=[item.pk])}
+    return render(request, "accounts/given_remove.html", context)
 
 
 def _list(request: HttpRequest, template: str, items: Any, form: GiveForm) -> HttpResponse:
