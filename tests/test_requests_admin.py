@@ -71,6 +71,15 @@ def test_the_queue_goes_by_days_left_and_is_filtered(alice: User, officer: User,
     assert "overdue by" in page and "Canary" not in page and "example" not in page
 
 
+def test_a_record_speaks_to_staff_and_asks_nothing_of_who_was_signed_in(alice: User, desk: Client) -> None:
+    page = content(desk.get(url(ask_something(alice))))
+    strange = content(desk.get(url(proved())))
+
+    assert "What they asked for" in page and "What you asked for" not in page
+    assert page.count("not needed: signed in") == 2 and "of 2 needed" not in page
+    assert "of 2 needed" in strange, "the control: a stranger is compared"
+
+
 def test_the_front_page_has_the_work(alice: User, officer: User, desk: Client, sam: User) -> None:
     due = ask_something(alice, at=timezone.now() - 40 * DAY)
     stranger = proved()

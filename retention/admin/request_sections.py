@@ -22,6 +22,13 @@ from retention import cleaning, conversing, proving
 from retention.models import PrivacyRequest
 
 DAY = dt.timedelta(days=1)
+SIGNED_IN = "not needed: signed in"
+# Labels of the data map that speak to the person, as colleagues read them.
+FOR_STAFF = {
+    "details": "What they asked for",
+    "agent": "Who acts for them",
+    "extension_reason": "Why more time was needed",
+}
 # What happened, as the timeline says it.
 EVENTS = {
     "request.received": "received",
@@ -66,7 +73,7 @@ def standing(eyes: Eyes, record: PrivacyRequest) -> Section:
         ("Days left", days_left(record)),
         ("Address proved", _proved(record)),
         ("Verified", _when(eyes, record.verified_at, record.verified_by)),
-        ("Facts that match", f"{record.facts_matched} of {proving.needed(record.right)} needed"),
+        ("Facts that match", _matched(record)),
         ("Extended", _when(eyes, record.extended_at, record.extended_by)),
         ("Assigned to", eyes.who(record.assigned_to) if record.assigned_to else "nobody"),
         ("Ended", _when(eyes, record.decided_at, record.decided_by)),
@@ -79,7 +86,7 @@ def words(eyes: Eyes, record: PrivacyRequest) -> Section:
     if is_hidden(eyes.user, record):
         return Section("Words", empty="The words of this request are not shown any more.")
     facts = [
-        (str(held.label), eyes.on(record, name))
+        (FOR_STAFF.get(name, str(held.label)), eyes.on(record, name))
         for name, held in PrivacyRequest.personal.fields.items()
         if name not in {"permission", "facts"}
     ]
@@ -129,7 +136,13 @@ def _when(eyes: Eyes, at: dt.datetime | None, by: str) -> Any:
 
 
 def _proved(record: PrivacyRequest) -> Any:
-    return "not needed: signed in" if record.account_id else moment(record.address_confirmed_at) or "no"
+    return SIGNED_IN if record.account_id else moment(record.address_confirmed_at) or "no"
+
+
+def _matched(record: PrivacyRequest) -> str:
+    if record.account_id:
+        return SIGNED_IN
+    return f"{record.facts_matched} of {proving.needed(record.right)} needed"
 
 
 def due_text(record: PrivacyRequest) -> Any:
