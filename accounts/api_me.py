@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import datamap
-from accounts.api_base import PAGE_PARAMETERS, ApiView, Cursor, cursor_of, customer, limit_of, linked, page_of
+from accounts.api_base import PAGE_PARAMETERS, ApiView, Cursor, asked, cursor_of, customer, limit_of, linked, page_of
 from accounts.api_parsing import Problem
 from accounts.api_tokens import closed_refusal
 from accounts.datamap import Audience, Category, Personal
@@ -140,11 +140,16 @@ class ListData(DataView):
     @extend_schema(
         operation_id="list_data",
         summary="See what we hold about you",
-        responses={200: WhatWeHold, 409: OpenApiResponse(Problem, "The account is closed.")},
+        responses={
+            200: WhatWeHold,
+            400: OpenApiResponse(Problem, "A parameter is not known."),
+            409: OpenApiResponse(Problem, "The account is closed."),
+        },
     )
     def get(self, request: Request) -> Response:
         """Return every category with its purposes, sources, number of records, and until when it is kept."""
         account = customer(request).account
+        asked(request)
         counts = datamap.counts([account.pk], self.schedule.cutoffs(timezone.now()))
         kept = self.schedule.kept
         found = [_category(category, counts.get(category, 0), *kept(account, category)) for category in readable()]
@@ -165,7 +170,7 @@ class ReadData(DataView):
         ],
         responses={
             200: page_of(RecordHeld),
-            400: OpenApiResponse(Problem, "The limit or the cursor cannot be read."),
+            400: OpenApiResponse(Problem, "The limit or the cursor cannot be read, or a parameter is not known."),
             404: OpenApiResponse(Problem, "There is no such category."),
             409: OpenApiResponse(Problem, "The account is closed."),
         },
@@ -173,6 +178,7 @@ class ReadData(DataView):
     def get(self, request: Request, category: str) -> Response:
         """Return a page of records, kind by kind, newest first; files are fetched in the portal."""
         account = customer(request).account
+        asked(request)
         if category not in readable():
             raise NotFound("There is no such category.")
         if account.state != State.ACTIVE and category not in OPEN_WHEN_CLOSED:

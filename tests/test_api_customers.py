@@ -229,6 +229,15 @@ def test_a_parameter_given_twice_is_400(alice: User):
     assert call(f"{DATA}contact/?limit=1&limit=2", own_token(alice)).status_code == 400
 
 
+@pytest.mark.parametrize("path", [DATA, f"{DATA}identity/"])
+def test_a_parameter_that_is_not_known_is_400(alice: User, path: str):
+    token = own_token(alice)
+
+    assert call(path, token).status_code == 200
+    answer = call(f"{path}?categroy=identity", token)
+    assert (answer.status_code, answer.json()["errors"]) == (400, {"categroy": ["This parameter is not known."]})
+
+
 def test_the_cursor_of_another_account_shows_nothing_of_it(charlie: User):
     other = furnish(make_customer("dora"))
     link = read(f"{DATA}contact/?limit=1", own_token(other))["next"].removeprefix(settings.PORTAL_ORIGIN)
