@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import credentials, mailing, members, recording
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import reference, short_code
 from accounts.keys.keyring import keyring
 from accounts.members import Part
@@ -65,9 +65,11 @@ def ask(
     email = clean_email(email)
     with keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).get()
-        made = EmailChange.objects.filter(pk=submission, account=account, asked_by=by.pk).first()
-        if made is not None:
+        made = EmailChange.objects.filter(pk=submission).first()
+        if made is not None and (made.account_id, made.asked_by) == (account.pk, by.pk):
             return made
+        if made is not None:
+            raise NotActionable(USED_FORM)
         change = _change(account, by, contact)
         if normalised("email", change.old_email) == normalised("email", email):
             raise ValidationError(_("This is the present address. Enter the new one."), code="email")

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from accounts import datamap, mailing
 from accounts.datamap import Category
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.exporting_contents import FORMATS, write
 from accounts.exporting_pieces import Claim, ClaimLost, PieceWriter
 from accounts.keys.keyring import keyring
@@ -58,9 +58,11 @@ def ask(
     with keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).get()
         _owner_only(account, by)
-        made = Export.objects.filter(submission=submission, account=account).first()
-        if made is not None:
+        made = Export.objects.filter(submission=submission).first()
+        if made is not None and made.account_id == account.pk:
             return made
+        if made is not None:
+            raise NotActionable(USED_FORM)
         if not wanted or not forms:
             raise NotActionable(f"Account {account.number}: choose at least one kind of data and one format.")
         if not account.may_sign_in(at):

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import datetime as dt
 
-from accounts import invoicing, mailing
+from accounts import invoicing, mailing, restricting
+from accounts.datamap import Purpose
 from accounts.invoicing import BilledLine
 from accounts.models import Invoice, Order, Service
 
 
 def fulfil(order: Order, *, by: str, at: dt.datetime) -> Invoice | None:
-    """Make the services of an order just accepted, bill them, tell the customer; return the invoice, if it costs."""
+    """Make the services of an order just accepted, bill them, tell the customer; return the invoice, if it costs.
+
+    Raises NotActionable where the customer stopped one of these uses.
+    """
+    restricting.refuse(order.account_id, Purpose.SERVICES)
+    if order.total_cents:
+        restricting.refuse(order.account_id, Purpose.INVOICING)
     services = _services(order, at)
     billed = [
         BilledLine(line.text, line.unit_cents, line.quantity, service.pk)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import roles
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, BusinessItem, ConfidentialItem, State, User
@@ -118,7 +118,7 @@ def keep(
     known = model.objects.filter(pk=submission).first() if submission else None
     if known is not None:
         if known.account_id != account.pk or known.given_by != by.pk:
-            raise NotActionable("This form was used already. Open the page again and send it once more.")
+            raise NotActionable(USED_FORM)
         return known, False
     item = model(
         id=submission or uuid7(),

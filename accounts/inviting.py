@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import mailing, members, owners
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import reference
 from accounts.keys.keyring import keyring
 from accounts.members import OWNER, ROLES, Part
@@ -62,9 +62,11 @@ def invite(
         account = Account.objects.locked([account_id]).get()
         members.refuse_unless(by, account, Part.MEMBERS)
         members.refuse_closed(account)
-        made = Invitation.objects.filter(pk=submission, account=account).first()
-        if made is not None:
+        made = Invitation.objects.filter(pk=submission).first()
+        if made is not None and made.account_id == account.pk:
             return made
+        if made is not None:
+            raise NotActionable(USED_FORM)
         of_address = _address_digest(email)
         earlier = Invitation.objects.filter(account=account, email_digest=of_address, accepted_at=None, removed_at=None)
         earlier.update(removed_at=at)

@@ -21,7 +21,7 @@ from iso3166 import countries_by_alpha2
 
 from accounts import mailing, restricting
 from accounts.datamap import Purpose
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import reference, uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Address, BillingProfile, Contact, Invoice, InvoiceLine, State
@@ -221,7 +221,7 @@ def _address(payers: Sequence[Contact]) -> Address | None:
 def _issued_before(account: Account, submission: UUID | None, total: int, currency: str) -> Invoice | None:
     known = Invoice.objects.filter(pk=submission).first() if submission is not None else None
     if known is not None and (known.account_id, known.total_cents, known.currency) != (account.pk, total, currency):
-        raise NotActionable("This form was used already. Open the page again and send it once more.")
+        raise NotActionable(USED_FORM)
     return known
 
 

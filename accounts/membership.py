@@ -44,6 +44,8 @@ def change_role(user_id: UUID, role: str, *, by: User, at: dt.datetime | None = 
             _hand_over(user, account)
         user.is_owner, user.member_role = role == OWNER, "" if role == OWNER else role
         user.save(update_fields=["is_owner", "member_role"])
+        if role != OWNER:
+            _end_what_an_owner_began(user, account, at)
         entry = ledger.record(by.actor, "member.role_changed", account.pk, user=user.pk, role=role, at=at)
         tell_owners(account, f"member:{entry.id}", "role", role, at, also=_address_of(user))
     return user
@@ -96,11 +98,7 @@ def _end(user: User, account: Account, by: User, change: str, at: dt.datetime) -
     user.save(update_fields=["is_active", "removed_at"])
     Person.objects.filter(user=user, removed_at=None).update(removed_at=at)
     SignInIdentifier.objects.filter(user=user, removed_at=None).update(signs_in=False, removed_at=at)
-    AccountToken.objects.filter(user=user.pk, removed_at=None).update(removed_at=at)
-    # What they began ends with them: an invitation or a new address must not work on.
-    Invitation.objects.filter(account=account, invited_by=user.pk, accepted_at=None, removed_at=None).update(
-        removed_at=at
-    )
+    _end_what_an_owner_began(user, account, at)
     EmailChange.objects.filter(account=account, done_at=None, withdrawn_at=None).filter(
         Q(user=user.pk) | Q(asked_by=user.pk)
     ).update(withdrawn_at=at)
@@ -108,6 +106,20 @@ def _end(user: User, account: Account, by: User, change: str, at: dt.datetime) -
     facts = {"user": user.pk, "role": role, "sessions": ended}
     ledger.record(by.actor, f"member.{change}", account.pk, **facts, at=at)
     tell_owners(account, f"member:{user.pk}:{change}", change, role, at, also=own)
+
+
+def _end_what_an_owner_began(user: User, account: Account, at: dt.datetime) -> None:
+    """End the powers that work on without their owner: invitations, tokens, a change of the owner contact's address."""
+    Invitation.objects.filter(account=account, invited_by=user.pk, accepted_at=None, removed_at=None).update(
+        removed_at=at
+    )
+    AccountToken.objects.filter(user=user.pk, removed_at=None).update(removed_at=at)
+    of_contact = EmailChange.objects.filter(
+        account=account, asked_by=user.pk, contact__isnull=False, done_at=None, withdrawn_at=None
+    )
+    of_contact.filter(user=None).update(withdrawn_at=at)
+    # A change of both goes on for their own address.
+    of_contact.filter(user__isnull=False).update(contact=None)
 
 
 def _hand_over(user: User, account: Account) -> None:

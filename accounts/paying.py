@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from accounts import invoicing, mailing, roles
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Invoice, Payment, PaymentMethod, State, User
@@ -146,7 +146,7 @@ def is_recorded(invoice: Invoice, submission: UUID) -> bool:
     """Return whether this sending of the form was recorded before; raise NotActionable when it was, elsewhere."""
     payment = Payment.objects.filter(pk=submission).first()
     if payment is not None and payment.invoice_id != invoice.pk:
-        raise NotActionable("This form was used already. Open the page again and send it once more.")
+        raise NotActionable(USED_FORM)
     return payment is not None
 
 

@@ -14,6 +14,8 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import restricting
+from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import KeyDestroyed, keyring
@@ -47,8 +49,8 @@ def provision(
 ) -> Service:
     """Make a service of an active account and return it; with a `service_id` that is there, that one as it is.
 
-    Raises ValidationError for a name or terms that cannot be, NotActionable when the account is closed, or the id is
-    another service's.
+    Raises ValidationError for a name or terms that cannot be, NotActionable when the account is closed or its customer
+    stopped this use, or the id is another service's.
     """
     at = at or timezone.now()
     refuse_card_number(name)
@@ -62,6 +64,7 @@ def provision(
             return _same(known, account, name, terms)
         if account.state != State.ACTIVE:
             raise NotActionable(f"Account {account.number} is {account.state}; only an active one is given services.")
+        restricting.refuse(account.pk, Purpose.SERVICES)
         service = Service(
             id=service_id or uuid7(),
             account=account,

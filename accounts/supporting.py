@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import mailing, roles
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Attachment, State, Ticket, TicketMessage, TicketNote, User
@@ -189,7 +189,7 @@ def _already_sent(submission: UUID | None, by: User) -> TicketMessage | None:
         return None
     message = TicketMessage.objects.select_related("ticket").filter(pk=submission).first()
     if message is not None and message.author != by.pk:
-        raise NotActionable("This form was used already. Open the page again and send it once more.")
+        raise NotActionable(USED_FORM)
     return message
 
 

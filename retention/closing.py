@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts import datamap, mailing, members, owners
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys import identifiers
 from accounts.keys.keyring import keyring
 from accounts.members import Part
@@ -53,9 +53,11 @@ def close(
     with keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).get()
         members.refuse_unless(by, account, Part.DELETION)
-        made = DeletionRequest.objects.filter(submission=submission, account=account).first()
-        if made is not None:
+        made = DeletionRequest.objects.filter(submission=submission).first()
+        if made is not None and made.account_id == account.pk:
             return Closed(made, "")
+        if made is not None:
+            raise NotActionable(USED_FORM)
         if account.state != State.ACTIVE:
             raise NotActionable(f"Account {account.number} is {account.state}; only an active one can be closed.")
         counts = datamap.counts([account.pk], schedule.cutoffs(at))

@@ -12,10 +12,11 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import roles
-from accounts.errors import NotActionable
+from accounts import members, roles
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
+from accounts.members import Part
 from accounts.models import Account, User
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
@@ -86,7 +87,7 @@ def _add(
         if made is not None and made.request_id == request.pk:
             return made
         if made is not None:
-            raise NotActionable("This form was used already. Open the page again and send it once more.")
+            raise NotActionable(USED_FORM)
         _refuse_ended(request)
         is_from_staff = by is not None and by.is_staff
         message = RequestMessage(
@@ -112,11 +113,17 @@ def _refuse_strangers(request: PrivacyRequest, by: User | None, is_note: bool) -
     if by is not None and by.is_staff:
         is_allowed = roles.may(by, ANSWERS)
     elif by is not None:
-        is_allowed = by.account_id is not None and by.account_id == request.account_id and not is_note
+        is_allowed = not is_note and request.account_id is not None and _may_write(by, request.account_id)
     else:
         is_allowed = request.account_id is None and request.address_confirmed_at is not None and not is_note
     if not is_allowed:
         raise PermissionDenied("Only the person who asked and the privacy officer may write here.")
+
+
+def _may_write(by: User, account_id: UUID) -> bool:
+    """Return whether `by` may write for the account now: a role can have gone while they wrote."""
+    now = members.active(account_id).filter(pk=by.pk).first()
+    return now is not None and members.may_open(now, Part.REQUESTS)
 
 
 def _refuse_ended(request: PrivacyRequest) -> None:

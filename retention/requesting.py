@@ -11,15 +11,15 @@ import datetime as dt
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from accounts import restricting
+from accounts import members, restricting
 from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
+from accounts.members import Part
 from accounts.models import Account, State, User
 from accounts.models.rights import Restriction
 from accounts.safeguards import ledger
@@ -73,8 +73,7 @@ def ask(account_id: UUID, wish: Wish, *, by: User, submission: UUID, at: dt.date
     _refuse_unknown_uses(wish)
     with keyring(), transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).get()
-        if by.account_id != account.pk:
-            raise PermissionDenied("A privacy request belongs to the account of whoever makes it.")
+        members.refuse_unless(by, account, Part.REQUESTS)
         own = PrivacyRequest.objects.filter(account=account)
         made = known(submission, own, wish) or running(own, wish)
         if made is not None:

@@ -435,6 +435,17 @@ def test_a_form_sent_twice_asks_once(charlie):
     assert one["Location"] == other["Location"]
 
 
+def test_a_form_that_another_account_sent_is_refused_in_words(charlie, bob):
+    submission = str(uuid7())
+    assert new_page(signed_in(charlie), submission=submission).status_code == 302
+
+    answer = new_page(signed_in(bob), submission=submission)
+
+    assert answer.status_code == 409
+    assert "This form was used already" in words(answer)
+    assert not Export.objects.filter(account=bob.account_id).exists()
+
+
 def test_a_second_one_meanwhile_is_told_which_is_made(charlie):
     visitor = signed_in(charlie)
     export = ask(charlie)

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import changing_email, inviting, members, membership
+from accounts import changing_email, granting, inviting, members, membership
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.members import OPENS, Part
@@ -38,7 +38,7 @@ from accounts.models import (
 from accounts.registering import NameTaken
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from accounts.signing_in import find
-from retention import cancelling, closing, guards, purge, schedule, sweeping
+from retention import cancelling, closing, conversing, guards, purge, requesting, schedule, sweeping
 from retention.models import DeletionRequest
 from tests.cast import DAY, PASSWORD, open_session
 from tests.servers import Connection
@@ -246,6 +246,72 @@ def test_what_a_removed_member_began_ends(alice):
 
     assert inviting.find(token) is None
     assert EmailChange.objects.get(pk=change.pk).withdrawn_at is not None
+
+
+def test_what_an_owner_began_ends_when_they_are_one_no_more(alice):
+    second, third = joined(alice, "owner", "second"), joined(alice, "owner", "third")
+    token = token_in(invited(second, "owner", email="fourth@fourth.example"))
+    key, _secret = granting.grant(
+        second, name="script", scopes=["export:read"], days=30, networks=[], submission=uuid7()
+    )
+    of_contact = changing_email.ask(
+        alice.account_id, by=second, email="new@new.example", lasts=DAY, submission=uuid7(),
+        contact=Contact.objects.get(account=alice.account_id, role="owner").pk,
+    )  # fmt: skip
+    # Alice signs in with the address of the owner contact: one change is of both.
+    own = changing_email.ask(alice.account_id, by=alice, email="a@new.example", lasts=DAY, submission=uuid7())
+    assert own.user is not None and own.contact is not None
+
+    for demoted in (second, alice):
+        membership.change_role(demoted.pk, "technical", by=third)
+
+    assert inviting.find(token) is None
+    assert EmailChange.objects.get(pk=of_contact.pk).withdrawn_at is not None
+    going_on = EmailChange.objects.get(pk=own.pk)
+    assert going_on.withdrawn_at is None and going_on.contact is None and going_on.user == alice.pk
+    assert AccountToken.objects.get(pk=key.pk).removed_at is not None
+    # What ended does not come back with the role.
+    membership.change_role(second.pk, "owner", by=third)
+    assert AccountToken.objects.get(pk=key.pk).removed_at is not None
+    assert inviting.find(token) is None
+
+
+def test_an_owner_who_is_one_no_more_asks_and_writes_nothing(alice):
+    second = joined(alice, "owner", "second")
+    wish = requesting.Wish("rectification", details="The floor is wrong", categories=("contact",))
+    request = requesting.ask(alice.account_id, wish, by=second, submission=uuid7())
+    conversing.write(request.pk, by=second, body="The second floor")
+    membership.change_role(second.pk, "technical", by=alice)
+
+    # The user object is the one the page loaded before.
+    assert second.is_owner
+    with pytest.raises(PermissionDenied):
+        requesting.ask(alice.account_id, requesting.Wish("complaint", details="No"), by=second, submission=uuid7())
+    with pytest.raises(PermissionDenied):
+        conversing.write(request.pk, by=second, body="Once more")
+    conversing.write(request.pk, by=alice, body="The second floor, as they said")
+
+
+def test_the_id_of_a_form_that_somebody_else_sent_is_refused_in_words(alice, bob):
+    second, submission = joined(alice, "owner", "second"), uuid7()
+    invite = {"email": "x@x.example", "role": "technical", "lasts": DAY}
+    inviting.invite(alice.account_id, by=alice, submission=submission, **invite)
+    change = {"email": "y@y.example", "lasts": DAY, "submission": uuid7()}
+    changing_email.ask(alice.account_id, by=alice, **change)
+
+    with pytest.raises(NotActionable, match="This form was used already"):
+        inviting.invite(bob.account_id, by=bob, submission=submission, **invite)
+    for other in (second, bob):
+        with pytest.raises(NotActionable, match="This form was used already"):
+            changing_email.ask(other.account_id, by=other, **change)
+    # Control: the same person with the same form gets the first one.
+    assert inviting.invite(alice.account_id, by=alice, submission=submission, **invite).pk == submission
+    assert Invitation.objects.filter(email_digest__isnull=False, pk=submission).count() == 1
+    page = confirmed(bob).post(
+        "/members/invite/", {"submission": str(submission), "email": "z@z.example", "role": "technical"}
+    )
+    assert page.status_code == 409
+    assert "This form was used already" in words(page)
 
 
 def test_the_sweep_deletes_who_was_removed(alice):

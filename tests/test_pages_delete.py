@@ -253,6 +253,21 @@ def test_a_form_sent_twice_makes_one_request(alice):
     assert OutboxMessage.objects.filter(event__endswith=":received").count() == 1
 
 
+def test_the_form_of_another_account_closes_nothing(alice, bob):
+    submission = str(uuid7())
+    close_in(signed_in(alice), submission=submission)
+
+    answer = close_in(signed_in(bob), submission=submission)
+
+    assert answer.status_code == 409
+    assert "This form was used already" in words(answer)
+    bob.account.refresh_from_db()
+    assert bob.account.state == "active"
+    assert not DeletionRequest.objects.filter(account=bob.account).exists()
+    # Control: a form of one's own closes.
+    assert close_in(signed_in(bob)).status_code == 302
+
+
 def test_a_form_sent_twice_at_once_makes_one_request(alice):
     submission, answers = str(uuid7()), []
     visitors = [signed_in(alice), signed_in(alice)]

@@ -10,17 +10,18 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import assigning, invoicing, ordering, restricting, supporting
+from accounts import assigning, deciding, invoicing, ordering, provisioning, restricting, supporting
 from accounts.datamap import Purpose
 from accounts.errors import NotActionable
 from accounts.invoicing import BilledLine
 from accounts.keys.identifiers import uuid7
-from accounts.models import Invoice, IpAssignment, Order, PageVisit, Restriction, Ticket, User
+from accounts.models import Invoice, IpAssignment, Order, PageVisit, Restriction, Service, Ticket, User
 from accounts.ordering import OrderedLine, Signals
+from accounts.provisioning import Terms
 from accounts.restricting import USES
 from accounts.tasks import store_visits
 from chicagocloud.work import piles
-from tests.cast import DAY, make_customer, run_service
+from tests.cast import DAY, make_customer, make_staff, order_in_review, run_service
 from tests.visiting import signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -106,12 +107,34 @@ def test_services_no_order_is_placed(regular: User):
     assert order(regular).state == Order.State.ACCEPTED
 
 
+def test_services_nothing_is_provisioned_and_no_waiting_order_is_accepted(alice: User):
+    waiting, reviewer = order_in_review(alice), make_staff("berta", "billing")
+    made = provisioning.provision(alice.account_id, "before.example", Terms("web-2"), by="token:provisioning")
+    stop(alice, Purpose.SERVICES)
+    with pytest.raises(NotActionable, match="stopped this use"):
+        provisioning.provision(alice.account_id, "after.example", Terms("web-2"), by="token:provisioning")
+    with pytest.raises(NotActionable, match="stopped this use"):
+        deciding.accept(waiting.pk, by=reviewer)
+    waiting.refresh_from_db()
+    assert waiting.state == Order.State.REVIEW
+    assert list(Service.objects.filter(account=alice.account_id).values_list("pk", flat=True)) == [made.pk]
+
+    allow(alice, Purpose.SERVICES)
+    deciding.accept(waiting.pk, by=reviewer)
+    assert provisioning.provision(alice.account_id, "after.example", Terms("web-2"), by="token:provisioning")
+
+
 @about(Purpose.INVOICING)
 def test_invoicing_no_invoice_is_issued(alice: User):
     stop(alice, Purpose.INVOICING)
     with pytest.raises(NotActionable, match="stopped this use"):
         bill(alice)
     assert not Invoice.objects.exists()
+
+    waiting, reviewer = order_in_review(alice), make_staff("berta", "billing")
+    with pytest.raises(NotActionable, match="stopped this use"):
+        deciding.accept(waiting.pk, by=reviewer)
+    assert not Service.objects.filter(account=alice.account_id).exists()
 
     allow(alice, Purpose.INVOICING)
     assert bill(alice).total_cents == 9000
