@@ -6,11 +6,12 @@ from django.apps import AppConfig
 
 
 class RetentionConfig(AppConfig):
-    """Loads the system checks of the room."""
+    """Loads the system checks of the room, and what it does at each sign-in."""
 
     name = "retention"
     verbose_name = "Retention"
 
     def ready(self) -> None:
-        """Register the checks that compare the guards with the data map."""
-        from retention import checks  # noqa: F401
+        """Register the checks that compare the guards with the data map, and the receiver of sign-ins."""
+        # After the room below: a sign-in is noted by then.
+        from retention import checks, sign_ins  # noqa: F401

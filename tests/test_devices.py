@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import devices
 from accounts.keys.identifiers import uuid7
 from accounts.models import Correspondence, Device, User
 from accounts.safeguards.models import OutboxMessage
-from retention import closing
-from tests.cast import PASSWORD, make_customer, sign_in_from
+from retention import closing, placing, schedule, sweeping
+from tests.cast import DAY, PASSWORD, make_customer, sign_in_from
 
 pytestmark = pytest.mark.usefixtures("committed")
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:{n}.0) Gecko/20100101 Firefox/{n}.0"
@@ -87,9 +89,53 @@ def test_staff_have_no_list_and_no_mail(rita: User):
 
 def test_a_mail_for_every_sign_in_would_be_seen(alice: User, monkeypatch: pytest.MonkeyPatch):
     """Negative control: without the look at earlier sign-ins the very first is told."""
-    monkeypatch.setattr(devices, "_was_here_before", lambda user: True)
+    monkeypatch.setattr(devices, "_was_here_before", lambda user, since: True)
 
     sign_in(SAFARI)
+
+    assert len(told()) == 1
+
+
+@pytest.mark.parametrize("again", [SAFARI, FIREFOX.format(n=140)], ids=["with the same browser", "with another one"])
+def test_after_the_time_of_the_schedule_nothing_tells_whether_a_hold_kept_a_browser(alice: User, bob: User, again: str):
+    placing.place(bob.account_id, "legal", by="system", matter="sealed")
+    with time_machine.travel(timezone.now() - schedule.span("access") - 2 * DAY, tick=True):
+        for login in ("alice", "bob"):
+            sign_in(SAFARI, login)
+    sweeping.sweep()
+    # What is kept is kept: the pair is one.
+    assert [device.user for device in Device.objects.all()] == [bob.pk]
+
+    before = Correspondence.objects.filter(event__startswith="device:").count()
+    for login in ("alice", "bob"):
+        sign_in(again, login)
+        sign_in(again, login)
+
+    def letters(user: User) -> int:
+        return Correspondence.objects.filter(account=user.account_id, event__startswith="device:").count()
+
+    assert before == 0
+    assert letters(alice) == letters(bob) == 0
+    shown = Device.objects.filter(last_seen_at__gte=timezone.now() - DAY)
+    first = {device.user: (device.label, device.first_seen_at.date()) for device in shown}
+    assert first[alice.pk] == first[bob.pk]
+    # Another browser is a second one for both.
+    for login in ("alice", "bob"):
+        sign_in("curl/8.0", login)
+    assert letters(alice) == letters(bob) == 1
+
+
+def test_a_row_that_is_kept_beyond_its_time_is_no_sign_that_somebody_was_here(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+):
+    """Negative control: without the time of the schedule a kept row speaks."""
+    placing.place(alice.account_id, "legal", by="system", matter="sealed")
+    with time_machine.travel(timezone.now() - schedule.span("access") - 2 * DAY, tick=True):
+        sign_in(SAFARI)
+    long_ago = timezone.now() - 4000 * DAY
+    monkeypatch.setattr(schedule, "cutoffs", lambda at: {"access": long_ago})
+
+    sign_in(FIREFOX.format(n=140))
 
     assert len(told()) == 1
 
