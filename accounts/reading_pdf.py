@@ -32,7 +32,8 @@ def main(seconds: int, memory: int, pages: int) -> str:
                 return "encrypted"
             if len(pdf.pages) > pages:
                 return "pages"
-            if any(is_active(each, DEEPEST) for each in pdf.objects):
+            # The trailer is no object of its own: what stands in it directly is looked at through it.
+            if any(is_active(each, DEEPEST) for each in (pdf.trailer, *pdf.objects)):
                 return "active"
             return "fine" if len(pdf.pages) else "damaged"
     except pikepdf.PasswordError:

@@ -19,6 +19,7 @@ from uuid import UUID
 import redis
 import structlog
 from allauth.core.internal.httpkit import get_client_ip
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -115,8 +116,7 @@ def store() -> int:
     """Store the visits that wait, but for accounts that objected meanwhile or are erased; return how many."""
     stored = 0
     while taken := queue().lpop(QUEUE, BATCH):
-        visits = [_opened(cast("bytes", box)) for box in taken]
-        rows = [_row(visit) for visit in visits]
+        rows = [row for box in taken if (row := _read(cast("bytes", box))) is not None]
         accounts = {row.account_id for row in rows if row.account_id}
         objected = set(
             Restriction.objects.filter(account__in=accounts, purpose=Purpose.LAYOUT, lifted_at=None).values_list(
@@ -137,6 +137,15 @@ def _store_those(rows: list[PageVisit]) -> int:
         log.info("page visits were not stored", error=type(error).__name__, visits=len(rows))
         return 0
     return len(rows)
+
+
+def _read(box: bytes) -> PageVisit | None:
+    """Return the visit that lies in a box; None for one that does not open, which the others must not go with."""
+    try:
+        return _row(_opened(box))
+    except (InvalidTag, ValueError, KeyError, TypeError) as error:
+        log.warning("a page visit cannot be read", error=type(error).__name__)
+        return None
 
 
 def _row(visit: dict[str, Any]) -> PageVisit:

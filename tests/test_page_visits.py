@@ -89,6 +89,18 @@ def test_posts_errors_files_staff_and_other_systems_are_not_visits(alice, sam):
     assert not PageVisit.objects.exists()
 
 
+def test_a_visit_that_cannot_be_read_takes_no_other_with_it():
+    for _ in range(2):
+        Client().get(HELP)
+        visits.queue().rpush(visits.QUEUE, b"not a box at all, and longer than a nonce")
+    visits.queue().rpush(visits.QUEUE, b"")
+
+    store_visits()
+
+    assert PageVisit.objects.count() == 2
+    assert visits.queue().llen(visits.QUEUE) == 0
+
+
 def test_no_cookie_comes_with_a_visit():
     answer = Client().get(HELP)
     store_visits()

@@ -154,11 +154,16 @@ def attachment(made: pikepdf.Pdf) -> None:
     made.attachments["x.exe"] = b"MZ"
 
 
+def in_the_trailer(made: pikepdf.Pdf) -> None:
+    """In the trailer itself, which is no object of its own."""
+    made.trailer.Next = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS="app.alert(1)")
+
+
 def form_with_program(made: pikepdf.Pdf) -> None:
     made.Root.AcroForm = pikepdf.Dictionary(XFA=pikepdf.Stream(made, b"<xdp/>"), Fields=[])
 
 
-@pytest.mark.parametrize("change", [script, hidden_script, launch, attachment, form_with_program])
+@pytest.mark.parametrize("change", [script, hidden_script, launch, in_the_trailer, attachment, form_with_program])
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_pdf_that_does_or_carries_something_is_refused(change: Callable[[pikepdf.Pdf], None], packed: bool):
     mode = pikepdf.ObjectStreamMode.generate if packed else pikepdf.ObjectStreamMode.disable
