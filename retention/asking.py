@@ -69,7 +69,7 @@ def ask(wish: Wish, person: Person, *, submission: UUID, at: dt.datetime | None 
         with keyring(), transaction.atomic(durable=True):
             _lock(own_digest)
             own = PrivacyRequest.objects.filter(account=None, email_digest=own_digest)
-            made = requesting.known(submission, own, wish) or requesting.running(own, wish)
+            made = requesting.known(submission, own, wish, at) or requesting.running(own, wish)
             if made is not None:
                 if made.submission != submission and proving.is_used_up(made, at):
                     proving.send_code(made, signs_in=_signs_in(email), at=at)

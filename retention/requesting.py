@@ -24,7 +24,7 @@ from accounts.models import Account, State, User
 from accounts.models.rights import Restriction
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
-from retention import request_clocks, request_letters
+from retention import cleaning, request_clocks, request_letters
 from retention.models import PrivacyRequest
 from retention.models.privacy import PrivacyRequestQuerySet, Regime, Right, Status
 
@@ -75,7 +75,7 @@ def ask(account_id: UUID, wish: Wish, *, by: User, submission: UUID, at: dt.date
         account = Account.objects.locked([account_id]).get()
         members.refuse_unless(by, account, Part.REQUESTS)
         own = PrivacyRequest.objects.filter(account=account)
-        made = known(submission, own, wish) or running(own, wish)
+        made = known(submission, own, wish, at) or running(own, wish)
         if made is not None:
             return made
         if wish.right == Right.DELETION:
@@ -111,13 +111,16 @@ def new(wish: Wish, submission: UUID, at: dt.datetime) -> PrivacyRequest:
     )
 
 
-def known(submission: UUID, own: PrivacyRequestQuerySet, wish: Wish) -> PrivacyRequest | None:
-    """Return the request this form made before; raise NotActionable when that was another one, or somebody else's."""
+def known(submission: UUID, own: PrivacyRequestQuerySet, wish: Wish, at: dt.datetime) -> PrivacyRequest | None:
+    """Return the request this form made before; raise NotActionable when that was another one, or somebody else's.
+
+    What is past its time is not compared: whether its words are still there would tell of what keeps them.
+    """
     made = PrivacyRequest.objects.filter(submission=submission).first()
     if made is None:
         return None
     is_own = own.filter(pk=made.pk).exists()
-    if is_own and (made.cleaned_at is not None or Wish.of(made) == wish):
+    if is_own and (cleaning.is_past(made, at) or Wish.of(made) == wish):
         return made
     raise NotActionable(USED)
 

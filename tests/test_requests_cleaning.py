@@ -11,6 +11,7 @@ from django.core import mail
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.keys.models import KeyWrap
@@ -277,6 +278,29 @@ def test_sql_that_takes_words_waits_for_a_hold_that_is_being_placed(alice: User,
                 runtime.execute(TAKES[sql])
 
     assert RequestMessage.objects.count() == 2
+
+
+def test_a_form_sent_again_long_afterwards_tells_nothing_of_a_hold(alice: User, bob: User, officer: User) -> None:
+    made = {}
+    for user in (alice, bob):
+        wish = Wish("rectification", details="The floor is wrong", categories=("contact",))
+        made[user.pk] = requesting.ask(user.account_id, wish, by=user, submission=uuid7())
+        deciding.fulfil(made[user.pk].pk, by=officer, answer="Corrected.")
+    placing.place(alice.account_id, Hold.Kind.LEGAL, by="system", matter="m")
+    then = later(made[bob.pk], days=1)
+    cleaning.clean(then)
+    made[alice.pk].refresh_from_db()
+    made[bob.pk].refresh_from_db()
+    # One kept its words, the other did not: the pair is one.
+    assert (made[alice.pk].cleaned_at is None, made[bob.pk].cleaned_at is None) == (True, False)
+
+    for user in (alice, bob):
+        other = Wish("complaint", details="Something else")
+        again = requesting.ask(user.account_id, other, by=user, submission=made[user.pk].submission, at=then)
+        assert again.pk == made[user.pk].pk
+    # Control: before its time another wish under the same form is refused.
+    with pytest.raises(NotActionable, match="used already"):
+        requesting.ask(alice.account_id, other, by=alice, submission=made[alice.pk].submission)
 
 
 def test_a_held_request_is_answered_and_assigned_as_any_other(alice: User, bob: User, officer: User) -> None:
