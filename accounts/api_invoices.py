@@ -100,8 +100,7 @@ class Invoices(ApiView):
     def post(self, request: Request) -> Response:
         """Issue an invoice to the name and address that the account has now; the customer is told by mail."""
         caller, fields = system(request), taken(Issuing, request)
-        submission = made_under(request, caller.pk)
-        return once(request, caller.pk, lambda: _issue(caller, fields, submission))
+        return once(request, caller.pk, lambda: _issue(caller, fields, made_under(request, caller.pk)))
 
 
 def _found(wanted: dict[str, str]) -> QuerySet[Invoice]:

@@ -148,7 +148,7 @@ class Problem(serializers.Serializer[Any]):
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return an error as problem details; None leaves one that nobody expected to the portal's 500."""
-    known = _as_api_error(error)
+    known = as_api_error(error)
     if known is None:
         return None
     status = HTTPStatus(known.status_code)
@@ -176,7 +176,8 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     return headers
 
 
-def _as_api_error(error: Exception) -> exceptions.APIException | None:
+def as_api_error(error: Exception) -> exceptions.APIException | None:
+    """Return a refusal as the API tells it; None for an error that nobody expected."""
     if isinstance(error, NotActionable):
         return Conflict(str(error))
     if isinstance(error, KeyUnavailable):

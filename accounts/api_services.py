@@ -82,8 +82,7 @@ class Services(ApiView):
     def post(self, request: Request) -> Response:
         """Make a service of an active account."""
         caller, fields = system(request), taken(NewService, request)
-        service_id = made_under(request, caller.pk)
-        return once(request, caller.pk, lambda: _make(caller, service_id, fields))
+        return once(request, caller.pk, lambda: _make(caller, made_under(request, caller.pk), fields))
 
 
 class Addresses(ApiView):

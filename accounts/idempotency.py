@@ -24,7 +24,7 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api_parsing import Conflict, Unprocessable
+from accounts.api_parsing import Conflict, Unprocessable, as_api_error
 from accounts.safeguards.finding import derived_key
 from accounts.safeguards.models import IdempotencyRecord
 
@@ -39,7 +39,8 @@ KEPT_FOR = dt.timedelta(days=7)
 def once(request: Request, caller: UUID, act: Callable[[], Answer]) -> Response:
     """Return the answer of `act`, or the stored one when this caller sent the same key and body before.
 
-    An error of the act frees the key: nothing was done, and a corrected attempt may use it again.
+    A refusal by the act frees the key: nothing was done, and a corrected attempt may use it again. An error that nobody
+    expected may have come after the effect: the claim stays, and the repeat finds what was made.
     """
     key = _key_of(request)
     record = _claim(caller, key, _hash_of(request))
@@ -47,18 +48,21 @@ def once(request: Request, caller: UUID, act: Callable[[], Answer]) -> Response:
         return Response(record.answer, status=record.status, headers={"Idempotency-Replayed": "true"})
     try:
         status, answer = act()
-    except Exception:
-        IdempotencyRecord.objects.filter(pk=record.pk, status=None).delete()
+    except Exception as error:
+        if as_api_error(error) is not None:
+            IdempotencyRecord.objects.filter(pk=record.pk, status=None).delete()
         raise
     IdempotencyRecord.objects.filter(pk=record.pk).update(status=status, answer=answer)
     return Response(answer, status=status)
 
 
 def made_under(request: Request, caller: UUID) -> UUID:
-    """Return the id of what this caller makes under this key: an act that is repeated after a crash finds it there."""
-    content = f"{caller} {request.path} {request.headers.get(HEADER, '')}".encode()
-    made = hmac.new(derived_key("made under a key"), content, hashlib.sha256).digest()[:16]
-    return UUID(bytes=made, version=4)
+    """Return the id of what this caller makes under this key: an act that is repeated after a crash finds it there.
+
+    Asked within the act. It is that of the claim and is forgotten with it: a lasting one would find, long afterwards,
+    what only a hold has kept (silence.md, S7).
+    """
+    return IdempotencyRecord.objects.values_list("pk", flat=True).get(caller=caller, key=_key_of(request))
 
 
 def forget(at: dt.datetime | None = None) -> int:

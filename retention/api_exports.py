@@ -99,8 +99,7 @@ class Exports(ApiView):
     def post(self, request: Request) -> Response:
         """Ask for a copy; it is made in the background, one at a time, and a mail says when it is ready."""
         caller, fields = customer(request), taken(ExportWanted, request)
-        submission = made_under(request, caller.pk)
-        return once(request, caller.pk, lambda: _ask(request, caller, fields, submission))
+        return once(request, caller.pk, lambda: _ask(request, caller, fields, made_under(request, caller.pk)))
 
 
 class OneExport(ApiView):

@@ -82,8 +82,7 @@ class Requests(ApiView):
     def post(self, request: Request) -> Response:
         """Ask for a right; a deletion begins in the portal, and the refusal says where."""
         caller, fields = customer(request), taken(RequestWanted, request)
-        submission = made_under(request, caller.pk)
-        return once(request, caller.pk, lambda: _ask(request, caller, fields, submission))
+        return once(request, caller.pk, lambda: _ask(request, caller, fields, made_under(request, caller.pk)))
 
 
 class OneRequest(ApiView):

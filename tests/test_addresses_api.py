@@ -12,13 +12,14 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import suspending
+from accounts import idempotency, suspending
 from accounts.errors import NotActionable
 from accounts.issuing import issue
 from accounts.keys.identifiers import uuid7
 from accounts.models import IpAssignment, Service, Suspension, User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
-from retention import closing, purge
+from retention import closing, placing, purge
+from retention.models import Hold
 from tests.cast import DAY, give_address, make_customer, make_staff, run_service
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -221,3 +222,21 @@ def test_nothing_of_an_erased_account_is_suspended():
 
     with pytest.raises(NotActionable, match="are deleted"):
         suspending.place(user.account_id, Suspension.Ground.BILLING, by="system")
+
+
+def test_once_a_key_is_forgotten_no_repeat_tells_what_an_untold_hold_keeps(alice: User, bob: User, post: Send):
+    """Both deletions are unfinished for a reason that was not told; only of one the services are still there."""
+    bodies = {user.account_id: new(user) for user in (alice, bob)}
+    for user, covered in ((alice, "services"), (bob, "access")):
+        assert post(SERVICES, bodies[user.account_id], key=covered).status_code == 201
+        placing.place(user.account_id, Hold.Kind.LEGAL, by="system", matter="M-77", categories=[covered])
+        closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 40 * DAY)
+    purge.ring()
+    idempotency.forget(timezone.now() + idempotency.KEPT_FOR + DAY)
+    kept = Service.objects.filter(account__in=bodies).values_list("account", flat=True)
+    assert set(kept) == {alice.account_id}, "the control: what was made is there for one of them"
+
+    answers = [post(SERVICES, bodies[user.account_id], key=key) for user, key in ((alice, "services"), (bob, "access"))]
+
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert all("is closed; only an active one" in answer.json()["detail"] for answer in answers)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import restricting
+from accounts import idempotency, restricting
 from accounts.datamap import Purpose
 from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry
-from retention import cancelling, closing, deciding, placing
+from retention import api_requests, cancelling, cleaning, closing, deciding, placing
 from retention.models import DeletionRequest, Hold, PrivacyRequest
 from retention.models.privacy import Reason, Right
 from tests.calling import call, calm, own_token, system_token
@@ -104,6 +106,38 @@ def test_a_repeat_after_a_crash_finds_the_first(token: str):
     again = ask(token, key="one")
 
     assert (again.status_code, again.json()) == (201, first) and PrivacyRequest.objects.count() == 1
+
+
+def test_a_repeat_after_an_unforeseen_error_finds_the_first(token: str):
+    asking = api_requests._ask
+
+    def effect_then_error(*given: Any) -> Any:
+        asking(*given)
+        raise RuntimeError
+
+    with mock.patch.object(api_requests, "_ask", effect_then_error):
+        assert ask(token, key="one").status_code == 500
+    with time_machine.travel(timezone.now() + 2 * idempotency.ABANDONED_AFTER, tick=False):
+        assert ask(token, key="one").status_code == 201
+
+    assert PrivacyRequest.objects.count() == 1
+
+
+@pytest.mark.parametrize("body", [WRONG_NAME, {"exercise": "access"}])
+def test_once_a_key_is_forgotten_no_answer_tells_whether_a_hold_kept_the_words(alice: User, bob: User, body: Any):
+    tokens = [own_token(user, "requests:read", "requests:write") for user in (alice, bob)]
+    placing.place(alice.account_id, Hold.Kind.LEGAL, by="system", matter="M-77")
+    for token in tokens:
+        withdraw(token, ask(token, key="one").json()["reference"])
+    later = timezone.now() + 9 * DAY
+    cleaning.clean(later)
+    idempotency.forget(later)
+    assert [request.account_id for request in PrivacyRequest.objects.filter(cleaned_at=None)] == [alice.account_id]
+
+    with time_machine.travel(later, tick=False):
+        answers = [ask(token, body, key="one") for token in tokens]
+
+    assert [(answer.status_code, answer.json().get("status")) for answer in answers] == [(201, "in_progress")] * 2
 
 
 def test_the_same_wish_under_another_key_is_the_request_that_runs(token: str):
