@@ -42,6 +42,8 @@ USES = {
     for use in (
         Use(Purpose.LAYOUT, True, False, "page visits", _("We store no page visits of yours any more.")),
         Use(Purpose.FRAUD, False, False, "order scores", _("No rule scores your orders. A person looks at each one.")),
+        Use(Purpose.SHARING, True, False, "consents", _("We share nothing of yours with partners.")),
+        Use(Purpose.MARKETING, True, False, "consents", _("We send you no news and offers.")),
         Use(Purpose.SUPPORT, False, False, "support", _("We use your messages for nothing but this request.")),
         Use(Purpose.SERVICES, False, True, "services", _("We stop to provide services, so they may end.")),
         Use(Purpose.INVOICING, False, True, "invoices", _("We send no invoices, so services may end.")),

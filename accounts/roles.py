@@ -95,6 +95,30 @@ _LEGAL = frozenset(
         "retention.view_privacyrequest",
     }
 )
+# What leaves the company is worked on by legal and the privacy officer; each disclosure takes two of them.
+_DISCLOSING = frozenset(
+    {
+        "disclosures.view_recipient",
+        "disclosures.register_recipient",
+        "disclosures.view_consentgrant",
+        "disclosures.record_consent",
+        "disclosures.view_legalrequest",
+        "disclosures.receive_legalrequest",
+        "disclosures.verify_legalrequest",
+        "disclosures.assign_legalrequest",
+        "disclosures.answer_legalrequest",
+        "disclosures.silence_legalrequest",
+        "disclosures.tell_legalrequest",
+        "disclosures.download_legaldocument",
+        "disclosures.view_disclosure",
+        "disclosures.prepare_disclosure",
+        "disclosures.approve_disclosure",
+        "disclosures.release_disclosure",
+        "disclosures.open_packet",
+        "disclosures.view_incident",
+        "disclosures.record_incident",
+    }
+)
 _QUEUE = frozenset(
     {
         "retention.preview_purge",
@@ -120,6 +144,8 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
             "accounts.view_confidentialitem",
             "accounts.open_confidential",
             "accounts.view_page_use",
+            "disclosures.view_consentgrant",
+            "disclosures.record_consent",
         },
         Role.ABUSE_DESK: _CUSTOMER | {"accounts.view_service", "accounts.view_ipassignment"},
         Role.BILLING: _CUSTOMER
@@ -136,11 +162,15 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
             "retention.open_dispute",
             "retention.close_dispute",
         },
-        Role.LEGAL: _CUSTOMER | _LEGAL,
+        Role.LEGAL: _CUSTOMER | _LEGAL | _DISCLOSING | {"disclosures.record_compulsion"},
         Role.PRIVACY_OFFICER: _CUSTOMER
         | _LEGAL
         | _QUEUE
+        | _DISCLOSING
         | {
+            "disclosures.confirm_compulsion",
+            "disclosures.make_aggregate",
+            "disclosures.freeze_transparency",
             "accounts.view_user",
             "accounts.reply_ticket",
             "accounts.view_confidentialitem",
@@ -153,7 +183,13 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
             "safeguards.view_ledgerentry",
         },
         Role.AUDITOR: _CUSTOMER
-        | {"retention.view_dispute", "retention.view_purgeswitch", "safeguards.view_ledgerentry"},
+        | {
+            "retention.view_dispute",
+            "retention.view_purgeswitch",
+            "safeguards.view_ledgerentry",
+            # Those the customer was told of, and no others.
+            "disclosures.view_disclosure",
+        },
         Role.ADMINISTRATOR: _CUSTOMER
         | _QUEUE
         | {

@@ -22,7 +22,7 @@ from retention import schedule
 
 ROOMS = Path(__file__).resolve().parent.parent
 FILES = {
-    DEFAULT_DB_ALIAS: ("accounts/safeguards/migrations", "retention/migrations"),
+    DEFAULT_DB_ALIAS: ("accounts/safeguards/migrations", "retention/migrations", "disclosures/migrations"),
     KEYS: ("accounts/keys/migrations",),
 }
 RUNTIME = "portal_runtime"
@@ -34,6 +34,26 @@ NARROWER = {
         "accounts_importedclient": "SELECT, INSERT",
         "account_emailaddress": "SELECT",
         "account_emailconfirmation": "SELECT",
+        "disclosures_aggregatetable": "SELECT, INSERT",
+        "disclosures_approval": "SELECT, INSERT, UPDATE",
+        "disclosures_compulsion": "SELECT, INSERT, UPDATE",
+        "disclosures_delivery": "SELECT, INSERT, UPDATE",
+        "disclosures_disclosure": "SELECT, INSERT, UPDATE",
+        "disclosures_incident": "SELECT, INSERT, UPDATE",
+        "disclosures_legalcheck": "SELECT, INSERT",
+        "disclosures_legaldocument": "SELECT, INSERT, UPDATE",
+        "disclosures_legalletter": "SELECT, INSERT, UPDATE",
+        "disclosures_legalnote": "SELECT, INSERT",
+        "disclosures_legalnotice": "SELECT, INSERT, UPDATE",
+        "disclosures_legalrequest": "SELECT, INSERT, UPDATE",
+        "disclosures_packet": "SELECT, INSERT, UPDATE",
+        "disclosures_packetpart": "SELECT, INSERT, UPDATE",
+        "disclosures_recipient": "SELECT, INSERT, UPDATE",
+        "disclosures_silence": "SELECT, INSERT, UPDATE",
+        "disclosures_sought": "SELECT, INSERT, UPDATE",
+        "disclosures_transparencytable": "SELECT, INSERT",
+        "disclosures_told_disclosure": "SELECT",
+        "disclosures_told_notice": "SELECT",
         "django_admin_log": "SELECT",
         "django_migrations": "SELECT",
         "retention_deletionrequest": "SELECT, INSERT, UPDATE",
@@ -339,7 +359,7 @@ def _compare_constraints() -> list[str]:
     return [
         f"constraint {constraint.name} on {model._meta.db_table} is missing"
         for model in apps.get_models()
-        if model._meta.managed and model._meta.app_label in {"accounts", "retention", "safeguards"}
+        if model._meta.managed and model._meta.app_label in {"accounts", "retention", "disclosures", "safeguards"}
         for constraint in model._meta.constraints
         if constraint.name not in there
     ]

@@ -37,6 +37,7 @@ CHANGES: dict[str, tuple[str, str, str]] = {
         "default",
         "ALTER TABLE retention_hold DISABLE TRIGGER USER",
         "ALTER TABLE retention_hold ENABLE ALWAYS TRIGGER z_guard_hold; "
+        "ALTER TABLE retention_hold ENABLE ALWAYS TRIGGER z_guard_hold_of_notice; "
         "ALTER TABLE retention_hold ENABLE ALWAYS TRIGGER z_guard_evidence",
     ),
     "a trigger that replicas pass by": (

@@ -34,7 +34,7 @@ class Category(models.TextChoices):
 
 
 class Purpose(models.TextChoices):
-    """What data may be used for (P8-P11, P31 and the duties around them)."""
+    """What data may be used for (P8-P11, P20, P31 and the duties around them)."""
 
     SERVICES = "services", _("to provide services and fulfil orders")  # P8
     INVOICING = "invoicing", _("to send order confirmations and invoices")  # P8
@@ -44,6 +44,8 @@ class Purpose(models.TextChoices):
     LAYOUT = "layout", _("to improve the website and the offer")  # P31
     SECURITY = "security", _("to protect the account")  # P21
     LAW = "law", _("to answer what the law requires")  # P15
+    SHARING = "sharing", _("to share with partners you agreed to")  # P20
+    MARKETING = "marketing", _("to send you news and offers you asked for")  # P20
 
 
 class Audience(StrEnum):
@@ -74,6 +76,7 @@ class LegalBasis(models.TextChoices):
     CONTRACT = "GDPR Art. 6(1)(b)", _("We need it to keep our contract with you.")
     INTEREST = "GDPR Art. 6(1)(f)", _("We have a fair reason of our own, and you can object.")
     DUTY = "GDPR Art. 6(1)(c)", _("The law requires it of us.")
+    CONSENT = "GDPR Art. 6(1)(a)", _("You agreed to it, and you can take that back.")
 
 
 BASES: Mapping[Purpose, LegalBasis] = {
@@ -85,6 +88,8 @@ BASES: Mapping[Purpose, LegalBasis] = {
     Purpose.LAYOUT: LegalBasis.INTEREST,
     Purpose.SECURITY: LegalBasis.INTEREST,
     Purpose.LAW: LegalBasis.DUTY,
+    Purpose.SHARING: LegalBasis.CONSENT,
+    Purpose.MARKETING: LegalBasis.CONSENT,
 }
 
 
