@@ -263,11 +263,13 @@ END $guard$;
 
 ------------------------------------------------------------------------------------------------ consent
 
--- A consent is given once and withdrawn once; another text or other categories are another row (P20).
+-- A consent is given once and withdrawn once; another text or other categories are another row (P20). Sealed values are
+-- outside: the hash of the words stands here, the hash of the evidence in the ledger.
 CREATE FUNCTION public.guard_consent() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
-    movable text[] := ARRAY['withdrawn_at', 'withdrawn_by', 'withdrawn_how', 'withdrawn_ip'];
+    movable text[] := ARRAY['withdrawn_at', 'withdrawn_by', 'withdrawn_how', 'withdrawn_ip', 'text', 'ip', 'evidence',
+                            'evidence_name', 'evidence_file'];
 BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.withdrawn_at IS NOT NULL THEN
@@ -278,19 +280,20 @@ BEGIN
     IF (to_jsonb(NEW) - movable) IS DISTINCT FROM (to_jsonb(OLD) - movable) THEN
         RAISE EXCEPTION 'consent % stays as it was given', OLD.id USING ERRCODE = 'PH003';
     END IF;
-    IF OLD.withdrawn_at IS NOT NULL AND to_jsonb(NEW) IS DISTINCT FROM to_jsonb(OLD) THEN
+    IF OLD.withdrawn_at IS NOT NULL AND (NEW.withdrawn_at, NEW.withdrawn_by, NEW.withdrawn_how)
+       IS DISTINCT FROM (OLD.withdrawn_at, OLD.withdrawn_by, OLD.withdrawn_how) THEN
         RAISE EXCEPTION 'consent % was withdrawn; that stays', OLD.id USING ERRCODE = 'PH003';
     END IF;
     RETURN NEW;
 END $guard$;
-CREATE TRIGGER a_guard_consent BEFORE INSERT OR UPDATE ON public.disclosures_consentgrant
+CREATE TRIGGER z_guard_consent BEFORE INSERT OR UPDATE ON public.disclosures_consentgrant
     FOR EACH ROW EXECUTE FUNCTION public.guard_consent();
-ALTER TABLE public.disclosures_consentgrant ENABLE ALWAYS TRIGGER a_guard_consent;
+ALTER TABLE public.disclosures_consentgrant ENABLE ALWAYS TRIGGER z_guard_consent;
 
 CREATE FUNCTION public.guard_notice_challenge() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
-    movable text[] := ARRAY['ended_at', 'ended_by', 'ended_how'];
+    movable text[] := ARRAY['ended_at', 'ended_by', 'ended_how', 'text'];
 BEGIN
     IF TG_OP = 'INSERT' THEN
         PERFORM 1 FROM public.disclosures_legalnotice n
@@ -301,14 +304,15 @@ BEGIN
         RETURN NEW;
     END IF;
     IF (to_jsonb(NEW) - movable) IS DISTINCT FROM (to_jsonb(OLD) - movable)
-       OR (OLD.ended_at IS NOT NULL AND to_jsonb(NEW) IS DISTINCT FROM to_jsonb(OLD)) THEN
+       OR (OLD.ended_at IS NOT NULL AND (NEW.ended_at, NEW.ended_by, NEW.ended_how)
+           IS DISTINCT FROM (OLD.ended_at, OLD.ended_by, OLD.ended_how)) THEN
         RAISE EXCEPTION 'challenge % stays as it is', OLD.id USING ERRCODE = 'PH003';
     END IF;
     RETURN NEW;
 END $guard$;
-CREATE TRIGGER a_guard_notice_challenge BEFORE INSERT OR UPDATE ON public.disclosures_noticechallenge
+CREATE TRIGGER z_guard_notice_challenge BEFORE INSERT OR UPDATE ON public.disclosures_noticechallenge
     FOR EACH ROW EXECUTE FUNCTION public.guard_notice_challenge();
-ALTER TABLE public.disclosures_noticechallenge ENABLE ALWAYS TRIGGER a_guard_notice_challenge;
+ALTER TABLE public.disclosures_noticechallenge ENABLE ALWAYS TRIGGER z_guard_notice_challenge;
 
 ------------------------------------------------------------------------------------------------ registers
 
