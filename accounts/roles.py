@@ -117,6 +117,8 @@ _DISCLOSING = frozenset(
         "disclosures.open_packet",
         "disclosures.view_incident",
         "disclosures.record_incident",
+        "disclosures.view_aggregatetable",
+        "disclosures.view_transparencytable",
     }
 )
 _QUEUE = frozenset(
@@ -189,6 +191,8 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
             "safeguards.view_ledgerentry",
             # Those the customer was told of, and no others.
             "disclosures.view_disclosure",
+            "disclosures.view_aggregatetable",
+            "disclosures.view_transparencytable",
         },
         Role.ADMINISTRATOR: _CUSTOMER
         | _QUEUE

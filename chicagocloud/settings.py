@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE = {
         ("beat of the workers", "accounts.tasks.beat", 30.0),
         ("tend exports", "retention.tasks.tend_exports", 30.0),
         ("store page visits", "accounts.tasks.store_visits", 10.0),
+        ("issue figures", "disclosures.tasks.issue_figures", 86400.0),
     )
 }
 

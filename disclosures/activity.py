@@ -1,4 +1,6 @@
-"""Who looked at a customer's data, as far as it may be shown: from the ledger alone, never a hold (silence.md, S2).
+"""Who looked at a customer's data and what left the company, as far as it may be shown (silence.md, S2, S8).
+
+Looks come from the ledger alone, never a hold; disclosures from the view of those the customer may know of.
 
 Views by roles that work on legal matters stay off the page for everyone until the account's matters are told; the
 entry that says so is the only thing asked (S8). Years and pages come from what is shown.
@@ -16,16 +18,18 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Max, Q, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.datamap import Category, Purpose
 from accounts.datamap.declaring import Personal
 from accounts.roles import Role
 from accounts.safeguards.models import LedgerEntry
+from disclosures.models import Basis, ToldDisclosure
 from retention.telling import ACTIVITY_TOLD
 
 VIEWED = "viewed"
 OPENED = "confidential.opened"
-# What may be shown; disclosures join these when they can be made.
+# What may be shown.
 ACTIONS = (VIEWED, OPENED)
 # Roles whose looking could tell of a matter that is not told.
 QUIET = (Role.LEGAL, Role.PRIVACY_OFFICER)
@@ -39,6 +43,27 @@ DUTY: Mapping[str, Purpose] = {
     Role.AUDITOR: Purpose.SECURITY,
     Role.ADMINISTRATOR: Purpose.ADMINISTER,
 }
+
+
+# Why something left, in the customer's words.
+WHY: Mapping[str, Any] = {
+    Basis.CONSENT: _lazy("You agreed to it."),
+    Basis.LEGAL_REQUEST: _lazy("A legal request required it."),
+    Basis.EMERGENCY: _lazy("Somebody's life was in danger."),
+    Basis.ABUSE_CASE: _lazy("A complaint was not answered in time."),
+    Basis.COUNTER_NOTICE: _lazy("You sent a counter-notice."),
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """One disclosure the customer may know of: when, to whom, which categories, and why."""
+
+    at: dt.datetime
+    reference: str
+    to: str
+    categories: list[Any]
+    why: Any
 
 
 @dataclass(frozen=True)
@@ -61,6 +86,22 @@ def shown(account_id: UUID) -> QuerySet[LedgerEntry]:
         quiet |= Q(body__regex=rf'"roles":\[[^\]]*"{role.value}"')
     open_to_all = ~quiet if told is None else ~quiet | Q(at__lte=told)
     return entries.filter(open_to_all, action__in=ACTIONS).order_by("-at", "-pk")
+
+
+def given(account_id: UUID) -> QuerySet[ToldDisclosure]:
+    """Return what left the company and the customer may know of, newest first."""
+    return ToldDisclosure.objects.filter(account=account_id).order_by("-released_at", "-pk")
+
+
+def in_words(disclosure: ToldDisclosure) -> Given:
+    """Return a disclosure in words."""
+    return Given(
+        at=disclosure.released_at,
+        reference=disclosure.reference,
+        to=disclosure.recipient_name,
+        categories=[Category(name).label for name in disclosure.categories],
+        why=WHY.get(disclosure.basis, ""),
+    )
 
 
 def years(entries: QuerySet[LedgerEntry]) -> list[int]:

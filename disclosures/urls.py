@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from disclosures import policy_views, views
+from disclosures import policy_views, transparency_views, views
 
 app_name = "disclosures"
 urlpatterns = [
     path("data/activity/", views.activity, name="activity"),
     path("privacy/how/", policy_views.how, name="how"),
+    path("transparency/", transparency_views.page, name="transparency"),
+    path("transparency/<str:name>.csv", transparency_views.file, name="transparency_file"),
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from accounts.doors import account_of, customer_page, for_roles
 from accounts.members import Part
-from disclosures.activity import look, shown, years
+from disclosures.activity import given, in_words, look, shown, years
 
 ENTRIES_A_PAGE = 50
 DEEPEST = 200
+# Disclosures of one account are few: all of them are on the page.
+MOST_GIVEN = 500
 
 
 @customer_page
@@ -18,16 +21,18 @@ DEEPEST = 200
 def activity(request: HttpRequest) -> HttpResponse:
     """Show who looked at the account's data, newest first, of all years or of one."""
     account = account_of(request)
-    entries = shown(account.pk)
-    known = years(entries)
+    entries, left = shown(account.pk), list(given(account.pk)[:MOST_GIVEN])
+    known = sorted({*years(entries), *(timezone.localtime(one.released_at).year for one in left)}, reverse=True)
     year = _number(request.GET.get("year"))
     if year in known:
         entries = entries.filter(at__year=year)
+        left = [one for one in left if timezone.localtime(one.released_at).year == year]
     number = min(max(_number(request.GET.get("page")), 1), DEEPEST)
     start = (number - 1) * ENTRIES_A_PAGE
     # One more than is shown says whether there is another page: no count of a list that only grows.
     found = list(entries[start : start + ENTRIES_A_PAGE + 1])
     context = {
+        "given": [in_words(one) for one in left],
         "looks": [look(entry) for entry in found[:ENTRIES_A_PAGE]],
         "years": known,
         "year": year if year in known else None,

@@ -56,6 +56,8 @@ OPEN_WHEN_CLOSED = frozenset(
         "accounts:accessibility",
         "accounts:gpc",
         "disclosures:how",
+        "disclosures:transparency",
+        "disclosures:transparency_file",
         "retention:data",
         "retention:data_category",
         "retention:data_public",

@@ -78,6 +78,9 @@ NUMBERS = {
     "request_records": Number(24, "months", Basis.LAW, "11 CCR 7101"),
     "matching": Number(2, "facts", Basis.LAW, "11 CCR 7062: reasonable degree of certainty"),
     "matching_high": Number(3, "facts", Basis.LAW, "11 CCR 7062: high degree of certainty"),
+    # figures that are published
+    "transparency": Number(30, "calendar days", Basis.CHOICE, "time to count what came late in a half-year"),
+    "band": Number(500, "letters", Basis.LAW, "50 USC 1874(a): bands of 500, half-yearly"),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
 }
 DAY = dt.timedelta(days=1)

@@ -20,6 +20,7 @@ from accounts.admin_base import Act, RecordAdmin
 from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
+from disclosures import aggregates, transparency
 from retention import closing, disputing, keeping, placing, releasing, switching
 from retention.models import DeletionRequest, Hold, PrivacyRequest
 from tests.cast import DAY, ask_as_a_stranger, ask_something, bind, furnish, make_customer, make_staff, owe
@@ -80,6 +81,8 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     )
     issuing.issue("billing", ["disputes:write"], by=staff["administrator"], days=30)
     switching.stop("support", by=staff["administrator"])
+    aggregates.make("accounts-by-services", aggregates.closed_quarters(timezone.now())[0], by=staff["privacy_officer"])
+    transparency.freeze("2026-H1", by="system")
     customer.refresh_from_db()
     return World(customer, asked, staff, stranger)
 

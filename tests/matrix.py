@@ -181,6 +181,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return Export.objects.filter(account_id=subject.account_id).earliest("asked_at").reference
     if key == "category":
         return "access"
+    if name == "disclosures:transparency_file":
+        return "2026-H1"
     if key == "right":
         return "rectification"
     if name in {"retention:request", "retention:request_withdraw"}:

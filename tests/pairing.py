@@ -218,6 +218,7 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:legal_text": ["terms", legal_texts.versions("terms")[0].version],
         "accounts:ticket_file": [ticket.reference if ticket else "TIC-2222-2222", attachment],
         "retention:data_category": ["access"],
+        "disclosures:transparency_file": ["2026-H1"],
         "retention:export": exported,
         "retention:export_download": exported,
         "retention:export_remove": exported,

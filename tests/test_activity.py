@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from uuid import uuid4
 
 import pytest
 import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment_text
 from disclosures import activity
+from disclosures.models import Disclosure, LegalRequest
 from retention import placing, releasing, telling
 from retention.models import Hold
+from tests import legal
 from tests.cast import DAY, make_staff
 from tests.pairing import differences, pair, shown, walk
 from tests.visiting import signed_in, words
@@ -70,6 +74,54 @@ def test_nothing_to_list_since_the_account_began(alice):
 
     assert "Nothing to list since" in text
     assert LAW in text
+
+
+def test_what_was_given_to_others_is_listed_once_it_may_be(alice, owner):
+    request = legal.make_request(alice.account)
+    order = legal.silence(request)
+    released(request, alice.account, owner)
+    assert "Nothing to list since" in page(alice)
+
+    type(order).objects.filter(pk=order.pk).update(lifted_at=timezone.now(), lifted_by=uuid4())
+    assert "Nothing to list since" in page(alice)
+    legal.tell(request, alice.account)
+    text = page(alice)
+    assert "The authority of Testville Name and account A legal request required it." in text
+    assert "No look to list" in text
+    assert LAW in text
+
+
+def test_what_they_agreed_to_is_listed_at_once(alice, bob, owner):
+    partner = legal.make_recipient("partner")
+    released(legal.consent(alice.account, partner), alice.account, owner, categories=["contact"])
+
+    assert "The partner of Testville Contact details You agreed to it." in page(alice)
+    assert "Nothing to list since" in page(bob)
+
+
+def released(basis, account, owner, **given):
+    """Write a released disclosure past its guards: what the page shows is asked here, not how it came."""
+    by_request = isinstance(basis, LegalRequest)
+    facts = {
+        "account": account,
+        "recipient": basis.recipient,
+        "basis": "legal_request" if by_request else "consent",
+        "legal_request" if by_request else "consent": basis if by_request else basis.pk,
+        "categories": ["identity"],
+        "purpose": "as asked",
+        "submission": uuid4(),
+        "made_by": uuid4(),
+        "made_at": timezone.now(),
+    }
+    with keyring():
+        made = Disclosure.objects.create(**(facts | given))
+    owner.execute("ALTER TABLE disclosures_disclosure DISABLE TRIGGER z_guard_disclosure")
+    owner.execute(
+        "UPDATE disclosures_disclosure SET state = 'released', packet_hash = 'x', submitted_at = now(), "
+        "released_at = now(), released_by = gen_random_uuid() WHERE id = %s",
+        [made.pk],
+    )
+    owner.execute("ALTER TABLE disclosures_disclosure ENABLE ALWAYS TRIGGER z_guard_disclosure")
 
 
 def test_other_accounts_and_other_acts_are_not_listed(alice, bob, sam):

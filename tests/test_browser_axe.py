@@ -45,8 +45,10 @@ from accounts.models import (
 )
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
+from disclosures import transparency
 from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
+from tests import legal
 from tests.admin_walk import make_world, seal
 from tests.browsing import Visitor
 from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, make_staff, order_in_review, owe
@@ -148,10 +150,16 @@ def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
     for label in ("Reference", "Code"):
         anybody.visitor.page.get_by_label(label).fill("DEL-2222-2222")
     anybody.press("Show the request").look("follow, wrong pair")
-    anybody.look("help", "/help/").look("no such page", "/nowhere/", status=404)
+    named = make_customer("named").account
+    in_may = dt.datetime(2026, 5, 10, 12, tzinfo=dt.UTC)
+    for instrument in ("grand_jury_subpoena", "search_warrant", "search_warrant"):
+        legal.tell(legal.make_request(named, instrument=instrument, received_at=in_may), named)
+    anybody.look("figures, none yet", "/transparency/")
+    transparency.freeze("2026-H1", by="system")
+    anybody.look("figures", "/transparency/").look("help", "/help/").look("no such page", "/nowhere/", status=404)
 
     assert anybody.wrong == []
-    assert len(anybody.seen) == 16
+    assert len(anybody.seen) == 18
 
 
 def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round], alice: User) -> None:

@@ -1,0 +1,7 @@
+"""The admin's pages of what leaves the company, one module per record; importing them registers them."""
+
+from __future__ import annotations
+
+from disclosures.admin import figures
+
+__all__ = ["figures"]
