@@ -44,6 +44,7 @@ class Part(StrEnum):
     BUSINESS = "business"
     CONFIDENTIAL = "confidential"
     DATA = "data"
+    CONSENT = "consent"
     EXPORT = "export"
     REQUESTS = "requests"
     MESSAGES = "messages"
@@ -65,6 +66,7 @@ OPENS: Mapping[Part, frozenset[MemberRole]] = MappingProxyType(
         Part.BUSINESS: _NOBODY_ELSE,
         Part.CONFIDENTIAL: _NOBODY_ELSE,
         Part.DATA: _NOBODY_ELSE,
+        Part.CONSENT: _NOBODY_ELSE,
         Part.EXPORT: _NOBODY_ELSE,
         Part.REQUESTS: _NOBODY_ELSE,
         Part.MESSAGES: _NOBODY_ELSE,

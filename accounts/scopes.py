@@ -44,6 +44,8 @@ _TABLE = (
     Scope("data:read", _("Read what we hold about you"), Holder.CUSTOMER),
     Scope("export:read", _("See how far your exports are"), Holder.CUSTOMER),
     Scope("export:write", _("Ask for an export"), Holder.CUSTOMER),
+    Scope("consents:read", _("Read what you agreed to"), Holder.CUSTOMER),
+    Scope("consents:write", _("Take a consent back"), Holder.CUSTOMER),
     Scope("requests:read", _("Read your privacy requests"), Holder.CUSTOMER),
     Scope("requests:write", _("Make privacy requests"), Holder.CUSTOMER),
 )

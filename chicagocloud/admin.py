@@ -35,6 +35,7 @@ from accounts.phones import shown_phone
 from accounts.roles import View, category_view, may
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment
+from disclosures.admin.consents import RecordConsent, consent_section
 from retention import keeping, sight
 from retention.admin import OpenDispute, PlaceHold
 from retention.models import DeletionRequest, Dispute, Erasure, Hold
@@ -66,7 +67,7 @@ class ShowKeptVersions(Act):
 class AccountAdmin(RecordAdmin):
     """The customer card: one page, no tab hunting; each part only for the roles that may have it."""
 
-    acts = (PlaceHold, OpenDispute, IssueInvoice, ShowKeptVersions, NoteBusiness)
+    acts = (PlaceHold, OpenDispute, IssueInvoice, ShowKeptVersions, NoteBusiness, RecordConsent)
     subject_field = "pk"
     list_display = ("number", "state", "created_at", "closed_at", "due_at", "erased_at")
     list_filter = ("state",)
@@ -85,6 +86,7 @@ class AccountAdmin(RecordAdmin):
             ("accounts.view_ticket", self._tickets),
             ("accounts.view_businessitem", self._business),
             ("accounts.view_confidentialitem", self._confidential),
+            ("disclosures.view_consentgrant", self._consents),
             ("safeguards.view_ledgerentry", self._entries),
         ):
             if may(eyes.user, act):
@@ -265,6 +267,9 @@ class AccountAdmin(RecordAdmin):
 
     def _confidential(self, eyes: Eyes, account: Account) -> Section:
         return confidential_section(account)
+
+    def _consents(self, eyes: Eyes, account: Account) -> Section:
+        return consent_section(account)
 
     def _entries(self, eyes: Eyes, account: Account) -> Section:
         entries = sight.ledger_for(eyes.user).filter(subject=account.pk).order_by("-at", "-pk")[:RECENT]

@@ -12,6 +12,7 @@ from accounts.api_invoices import Invoices
 from accounts.api_me import ListData, ReadData, ReadMe, Schedule
 from accounts.api_orders import PlaceOrder, ReadOrder
 from accounts.api_services import Addresses, EndAddress, Services
+from disclosures.api_consents import Consents, WithdrawConsent
 from retention import promising, schedule
 from retention.api import CloseDispute, OpenDispute
 from retention.api_exports import Exports, OneExport
@@ -34,6 +35,8 @@ urlpatterns = [
     path("v1/requests/", Requests.as_view(), name="requests"),
     path("v1/requests/<slug:reference>/", OneRequest.as_view(), name="request"),
     path("v1/requests/<slug:reference>/withdraw/", WithdrawRequest.as_view(), name="withdraw_request"),
+    path("v1/consents/", Consents.as_view(), name="consents"),
+    path("v1/consents/<slug:reference>/withdraw/", WithdrawConsent.as_view(), name="withdraw_consent"),
     path("v1/accounts/", RegisterAccount.as_view(), name="register_account"),
     path("v1/accounts/<slug:number>/", ReadAccount.as_view(), name="read_account"),
     path("v1/disputes/", OpenDispute.as_view(), name="open_dispute"),

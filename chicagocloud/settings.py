@@ -111,6 +111,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "retention.middleware.ClosedAccountMiddleware",
     "accounts.middleware.PageVisitMiddleware",
+    "disclosures.middleware.SignalMiddleware",
 ]
 
 ROOT_URLCONF = "chicagocloud.urls"
@@ -198,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
         ("beat of the workers", "accounts.tasks.beat", 30.0),
         ("tend exports", "retention.tasks.tend_exports", 30.0),
         ("store page visits", "accounts.tasks.store_visits", 10.0),
+        ("end consents", "disclosures.tasks.end_consents", 600.0),
         ("issue figures", "disclosures.tasks.issue_figures", 86400.0),
     )
 }

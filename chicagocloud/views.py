@@ -96,6 +96,7 @@ PLACES: tuple[tuple[Any, tuple[tuple[str, Any, Part | None], ...]], ...] = (
             ("disclosures:activity", _("Who looked at it"), Part.DATA),
             ("retention:exports", _("Get a copy"), Part.EXPORT),
             ("retention:requests", _("Privacy requests"), Part.REQUESTS),
+            ("disclosures:consent", _("Consent"), Part.CONSENT),
             ("accounts:business", _("Business information"), Part.BUSINESS),
             ("accounts:confidential", _("Confidential information"), Part.CONFIDENTIAL),
             ("retention:delete_start", _("Delete your account"), Part.DELETION),

@@ -5,9 +5,17 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from disclosures import transparency
+from disclosures import consenting, transparency
 
 log = structlog.get_logger(__name__)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def end_consents() -> None:
+    """Note which consents ended by their time or by an opt-out, and mail the receipts."""
+    ended = consenting.end_due()
+    if ended:
+        log.info("consents ended", grants=ended)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from disclosures import policy_views, transparency_views, views
+from disclosures import consent_views, policy_views, transparency_views, views
 
 app_name = "disclosures"
 urlpatterns = [
     path("data/activity/", views.activity, name="activity"),
     path("privacy/how/", policy_views.how, name="how"),
+    path("consent/", consent_views.consent, name="consent"),
+    path("consent/news/", consent_views.marketing, name="consent_marketing"),
+    path("consent/share/<slug:partner>/", consent_views.share, name="consent_share"),
+    path("consent/<slug:reference>/withdraw/", consent_views.withdraw, name="consent_withdraw"),
     path("transparency/", transparency_views.page, name="transparency"),
     path("transparency/<str:name>.csv", transparency_views.file, name="transparency_file"),
 ]

@@ -48,8 +48,9 @@ class Wish:
     details: str = ""
 
     def __post_init__(self) -> None:
-        # An opt-out names no purpose: what it stops here is the one use beside the service itself.
-        purposes = (Purpose.LAYOUT.value,) if self.right == Right.OPT_OUT else self.purposes
+        # An opt-out names no purpose: it stops sharing, and the one use beside the service itself (11 CCR 7026).
+        opted_out = (Purpose.SHARING.value, Purpose.LAYOUT.value)
+        purposes = opted_out if self.right == Right.OPT_OUT else self.purposes
         object.__setattr__(self, "purposes", tuple(sorted(set(purposes))) if self.right in STOPPING else ())
         object.__setattr__(self, "categories", tuple(sorted(set(self.categories))))
         object.__setattr__(self, "details", self.details.replace("\r\n", "\n").strip())

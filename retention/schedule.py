@@ -78,6 +78,7 @@ NUMBERS = {
     "request_records": Number(24, "months", Basis.LAW, "11 CCR 7101"),
     "matching": Number(2, "facts", Basis.LAW, "11 CCR 7062: reasonable degree of certainty"),
     "matching_high": Number(3, "facts", Basis.LAW, "11 CCR 7062: high degree of certainty"),
+    "consent": Number(365, "calendar days", Basis.CHOICE, "a consent is asked for anew after a year"),
     # figures that are published
     "transparency": Number(30, "calendar days", Basis.CHOICE, "time to count what came late in a half-year"),
     "band": Number(500, "letters", Basis.LAW, "50 USC 1874(a): bands of 500, half-yearly"),

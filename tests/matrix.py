@@ -42,10 +42,12 @@ from accounts.models import (
     User,
 )
 from accounts.safeguards.models import Heartbeat
+from disclosures.models import ConsentGrant, Recipient
 from retention import cancelling, closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
 from tests.cast import DAY, ask_something, furnish, make_customer, owe
+from tests.legal import make_recipient
 from tests.passkeys import give_passkey
 from tests.visiting import entered
 
@@ -72,6 +74,7 @@ class Town:
 def make_town() -> Town:
     """Return the people of the matrix, signed in by sessions that were opened while their accounts were open."""
     world = make_world()
+    make_recipient("partner")
     for process in ("worker", "purge"):
         Heartbeat.beat(process)
     own, other, closed, ended = (furnish(make_customer(name)) for name in ("own", "other", "closed", "ended"))
@@ -155,7 +158,12 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return subject.account.number if subject.account else ""
     if key == "service_id":
         return Service.objects.filter(account_id=subject.account_id).earliest("started_at").pk
-    if key in {"service", "assignment"} or name in {"api:export", "api:request", "api:withdraw_request"}:
+    if key in {"service", "assignment"} or name in {
+        "api:export",
+        "api:request",
+        "api:withdraw_request",
+        "api:withdraw_consent",
+    }:
         # Of the API, which answers nobody without a token.
         return uuid4()
     if key == "number":
@@ -183,6 +191,10 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return "access"
     if name == "disclosures:transparency_file":
         return "2026-H1"
+    if name == "disclosures:consent_share":
+        return Recipient.objects.get(kind="partner").reference
+    if name == "disclosures:consent_withdraw":
+        return ConsentGrant.objects.filter(account=subject.account_id).earliest("given_at").reference
     if key == "right":
         return "rectification"
     if name in {"retention:request", "retention:request_withdraw"}:

@@ -47,6 +47,7 @@ from accounts.models import (
 from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
+from disclosures.models import ConsentGrant
 from retention import closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.cast import PASSWORD, furnish, make_customer
@@ -219,6 +220,8 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:ticket_file": [ticket.reference if ticket else "TIC-2222-2222", attachment],
         "retention:data_category": ["access"],
         "disclosures:transparency_file": ["2026-H1"],
+        "disclosures:consent_share": ["REC-2222-2222"],
+        "disclosures:consent_withdraw": [_consent_reference(side)],
         "retention:export": exported,
         "retention:export_download": exported,
         "retention:export_remove": exported,
@@ -251,6 +254,11 @@ def first(model: type[OfAccount], side: Side) -> UUID:
     rows: Any = model._default_manager.filter(account=side.account_id)
     found: UUID | None = rows.order_by("created_at", "pk").values_list("pk", flat=True).first()
     return found or uuid4()
+
+
+def _consent_reference(side: Side) -> str:
+    given = ConsentGrant.objects.filter(account=side.account_id).order_by("given_at", "pk").first()
+    return given.reference if given else "CON-2222-2222"
 
 
 def _privacy_reference(side: Side) -> str:

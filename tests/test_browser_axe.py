@@ -46,6 +46,7 @@ from accounts.models import (
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from disclosures import transparency
+from disclosures.models import ConsentGrant, Recipient
 from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
 from tests import legal
@@ -298,6 +299,32 @@ def test_staff_pages_of_orders(look_round: Callable[..., Round], charlie: User) 
     billing.look("issue an invoice, empty", status=422)
 
     assert billing.wrong == []
+
+
+def test_pages_of_consent(look_round: Callable[..., Round], alice: User, rita: User) -> None:
+    partner = legal.make_recipient("partner", name="A partner with a rather long name for backups and restores, Inc.")
+    customer = look_round(alice)
+    page = customer.visitor.page
+    customer.look("consent, nothing", "/consent/").look("share", f"/consent/share/{partner.reference}/")
+    customer.press("I agree").look("share, nothing ticked")
+    page.get_by_label("Contact details").check()
+    customer.press("I agree").look("consent, one stands")
+    customer.look("news", "/consent/news/").press("I agree").look("consent, two stand")
+    customer.press("Take it back").look("consent, one ended")
+    assert ConsentGrant.objects.exclude(withdrawn_at=None).count() == 1
+    assert customer.wrong == []
+
+    staff = look_round(rita)
+    room = admin.site.get_model_admin
+    grant = ConsentGrant.objects.filter(withdrawn_at=None).get()
+    card = room(Account).url_of(alice.account, "record-consent")
+    staff.look("recipients", room(Recipient).list_url()).look("recipient", room(Recipient).url_of(partner))
+    staff.look("register", room(Recipient).list_url("register")).press("Register a recipient")
+    staff.look("register, empty", status=422).look("close", room(Recipient).url_of(partner, "close"))
+    staff.look("consents", room(ConsentGrant).list_url()).look("one consent", room(ConsentGrant).url_of(grant))
+    staff.look("take back", room(ConsentGrant).url_of(grant, "withdraw"))
+    staff.look("record", card).press("Record a consent").look("record, empty", status=422)
+    assert staff.wrong == []
 
 
 def test_pages_of_what_a_customer_told_and_was_told(look_round: Callable[..., Round], alice: User, sam: User) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from disclosures.admin import figures
+from disclosures.admin import consents, figures, recipients
 
-__all__ = ["figures"]
+__all__ = ["consents", "figures", "recipients"]

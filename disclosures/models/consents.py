@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from accounts.datamap import Audience, Category, Held, Personal, Purpose, Reach
 from accounts.keys.identifiers import reference
-from accounts.models import MediaType
+from accounts.models import MediaType, Restriction
 from accounts.models.account import OfAccount
 from accounts.safeguards.fields import SealedBytes, SealedText
 from disclosures.models.recipients import Recipient
@@ -36,6 +36,7 @@ class Channel(models.TextChoices):
     STAFF = "staff", "told to our staff"
     SIGNAL = "gpc", "privacy signal of the browser"
     EXPIRY = "expiry", "its time was over"
+    OPT_OUT = "opt_out", "an opt-out or objection"
 
 
 def _reference() -> str:
@@ -46,8 +47,18 @@ class ConsentQuerySet(models.QuerySet["ConsentGrant"]):
     """Facts about many grants."""
 
     def live(self, at: dt.datetime) -> ConsentQuerySet:
-        """Grants that stand at `at`: not withdrawn, not expired."""
-        return self.filter(withdrawn_at=None, expires_at__gt=at)
+        """Grants that stand at `at`: not withdrawn, not expired, and no opt-out of their purpose came after them."""
+        return self.filter(~Exists(_opt_outs()), withdrawn_at=None, expires_at__gt=at)
+
+    def ended_unnoted(self, at: dt.datetime) -> ConsentQuerySet:
+        """Grants that ended by the clock or by an opt-out, and do not say so yet."""
+        return self.filter(Q(expires_at__lte=at) | Exists(_opt_outs()), withdrawn_at=None)
+
+
+def _opt_outs() -> models.QuerySet[Restriction]:
+    """What stops the purpose of a grant since it was given."""
+    about: Any = {"account": OuterRef("account"), "purpose": OuterRef("purpose"), "since__gte": OuterRef("given_at")}
+    return Restriction.objects.filter(lifted_at=None, **about)
 
 
 class ConsentGrant(OfAccount):
@@ -138,7 +149,3 @@ class ConsentGrant(OfAccount):
             models.Index(fields=["expires_at"], condition=Q(withdrawn_at=None), name="consent_by_expiry"),
         ]
         permissions = [("record_consent", "Can write down a consent or its withdrawal with the evidence")]
-
-    def is_live(self, at: dt.datetime) -> bool:
-        """Return whether it stands at `at`."""
-        return self.withdrawn_at is None and at < self.expires_at
