@@ -208,6 +208,8 @@ WITHOUT_A_PERSON = {
     "safeguards_destructionsecret": "the secret of the destruction tokens",
     "safeguards_heartbeat": "names of processes",
     "safeguards_idempotencyrecord": "keys of other systems, hashes",
+    "disclosures_aggregatetable": "figures without identities",
+    "disclosures_transparencytable": "figures without identities",
     "retention_limit": "names of numbers",
     "retention_purgeswitch": "category names and ids",
 }

@@ -149,7 +149,7 @@ class EmailChange(OfAccount):
         source="you",
         fields={
             "old_email": Held("Old e-mail", reach=Reach.NUMBER),
-            "new_email": Held("New e-mail", reach=Reach.NUMBER),
+            "new_email": Held("New e-mail", reach=Reach.RECORD),
         },
         plain={"old_digest": "a hash of random bytes", "new_digest": "a hash of random bytes"},
         facts={
