@@ -200,6 +200,7 @@ CELERY_BEAT_SCHEDULE = {
         ("tend exports", "retention.tasks.tend_exports", 30.0),
         ("store page visits", "accounts.tasks.store_visits", 10.0),
         ("end consents", "disclosures.tasks.end_consents", 600.0),
+        ("lapse disclosures", "disclosures.tasks.lapse", 300.0),
         ("issue figures", "disclosures.tasks.issue_figures", 86400.0),
     )
 }
@@ -244,6 +245,7 @@ ACCOUNT_RATE_LIMITS = {
     "find_request": "30/5m/ip,10/10m/key",
     "ask_request": "10/1h/ip,5/1d/key",
     "write_request": "20/10m/ip,20/10m/key",
+    "open_delivery": "30/5m/ip",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

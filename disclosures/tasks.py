@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from disclosures import consenting, transparency
+from disclosures import consenting, destroying, releasing, transparency
 
 log = structlog.get_logger(__name__)
 
@@ -16,6 +16,14 @@ def end_consents() -> None:
     ended = consenting.end_due()
     if ended:
         log.info("consents ended", grants=ended)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def lapse() -> None:
+    """Let approvals expire whose day is over, and destroy the bytes of packets that are due."""
+    lapsed, destroyed = releasing.lapse(), destroying.destroy_due()
+    if lapsed or destroyed:
+        log.info("disclosures lapsed", approvals=lapsed, packets=destroyed)
 
 
 @shared_task  # type: ignore[untyped-decorator]

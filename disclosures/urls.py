@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from disclosures import consent_views, policy_views, transparency_views, views
+from disclosures import consent_views, delivery_views, policy_views, transparency_views, views
 
 app_name = "disclosures"
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("consent/news/", consent_views.marketing, name="consent_marketing"),
     path("consent/share/<slug:partner>/", consent_views.share, name="consent_share"),
     path("consent/<slug:reference>/withdraw/", consent_views.withdraw, name="consent_withdraw"),
+    path("delivery/<slug:token>/", delivery_views.delivery, name="delivery"),
     path("transparency/", transparency_views.page, name="transparency"),
     path("transparency/<str:name>.csv", transparency_views.file, name="transparency_file"),
 ]

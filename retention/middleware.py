@@ -56,6 +56,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "accounts:accessibility",
         "accounts:gpc",
         "disclosures:how",
+        "disclosures:delivery",
         "disclosures:transparency",
         "disclosures:transparency_file",
         "retention:data",

@@ -79,6 +79,13 @@ NUMBERS = {
     "matching": Number(2, "facts", Basis.LAW, "11 CCR 7062: reasonable degree of certainty"),
     "matching_high": Number(3, "facts", Basis.LAW, "11 CCR 7062: high degree of certainty"),
     "consent": Number(365, "calendar days", Basis.CHOICE, "a consent is asked for anew after a year"),
+    # what leaves the company
+    "approval": Number(24, "hours", Basis.CHOICE, "an approval binds to what was looked at today"),
+    "delivery": Number(7, "calendar days", Basis.CHOICE, "time to open the link of a delivery, once"),
+    "incident": Number(
+        72, "hours", Basis.CHOICE, "815 ILCS 530/10: the most expedient time possible, without a number"
+    ),
+    "packet": Number(30, "calendar days", Basis.CHOICE, "time to answer questions about what was delivered"),
     # figures that are published
     "transparency": Number(30, "calendar days", Basis.CHOICE, "time to count what came late in a half-year"),
     "band": Number(500, "letters", Basis.LAW, "50 USC 1874(a): bands of 500, half-yearly"),

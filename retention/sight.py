@@ -55,6 +55,9 @@ def holds_for(user: Viewer) -> HoldQuerySet:
     return Hold.objects.all() if sees_sealed(user) else Hold.objects.filter(OPEN_TO_STAFF)
 
 
+SEALED_ACTIONS = ("legal.", "disclosure.", "packet.", "compulsion.", "incident.")
+
+
 def ledger_for(user: Viewer) -> QuerySet[LedgerEntry]:
     """Return the ledger entries this user may read: none that tells of a sealed hold.
 
@@ -64,6 +67,10 @@ def ledger_for(user: Viewer) -> QuerySet[LedgerEntry]:
     entries = LedgerEntry.objects.all()
     if sees_sealed(user):
         return entries
+    # What is served by an authority, and what leaves because of it, is for those who work on it, told or not: the
+    # customer's own page and the register of what was told have the rest.
+    for prefix in SEALED_ACTIONS:
+        entries = entries.exclude(action__startswith=prefix)
     entries = entries.alias(facts=Cast("body", JSONField())).alias(hold=KT("facts__hold"))
     visible = holds_for(user).filter(pk=Cast(OuterRef("hold"), UUIDField()))
     entries = entries.exclude(Q(action__startswith="hold.") & ~Exists(visible))

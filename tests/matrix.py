@@ -191,6 +191,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return "access"
     if name == "disclosures:transparency_file":
         return "2026-H1"
+    if name == "disclosures:delivery":
+        return "unknown"
     if name == "disclosures:consent_share":
         return Recipient.objects.get(kind="partner").reference
     if name == "disclosures:consent_withdraw":

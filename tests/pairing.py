@@ -220,6 +220,7 @@ def addresses(side: Side) -> dict[str, str]:
         "accounts:ticket_file": [ticket.reference if ticket else "TIC-2222-2222", attachment],
         "retention:data_category": ["access"],
         "disclosures:transparency_file": ["2026-H1"],
+        "disclosures:delivery": ["unknown"],
         "disclosures:consent_share": ["REC-2222-2222"],
         "disclosures:consent_withdraw": [_consent_reference(side)],
         "retention:export": exported,

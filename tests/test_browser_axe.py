@@ -306,11 +306,11 @@ def test_pages_of_consent(look_round: Callable[..., Round], alice: User, rita: U
     customer = look_round(alice)
     page = customer.visitor.page
     customer.look("consent, nothing", "/consent/").look("share", f"/consent/share/{partner.reference}/")
-    customer.press("I agree").look("share, nothing ticked")
+    customer.press("Give this consent").look("share, nothing ticked")
     page.get_by_label("Contact details").check()
-    customer.press("I agree").look("consent, one stands")
-    customer.look("news", "/consent/news/").press("I agree").look("consent, two stand")
-    customer.press("Take it back").look("consent, one ended")
+    customer.press("Give this consent").look("consent, one stands")
+    customer.look("news", "/consent/news/").press("Give this consent").look("consent, two stand")
+    customer.press("Withdraw this consent").look("consent, one ended")
     assert ConsentGrant.objects.exclude(withdrawn_at=None).count() == 1
     assert customer.wrong == []
 

@@ -263,7 +263,7 @@ def test_agree_see_and_take_back_on_the_pages(alice: User, partner: Recipient):
 
     [grant] = live(alice)
     text = words(visitor.get(PAGE))
-    assert grant.reference in text and "Take it back" in text and "127.0.0.1" in text
+    assert grant.reference in text and "Withdraw this consent" in text and "127.0.0.1" in text
     assert visitor.get(f"/consent/{grant.reference}/withdraw/")["Location"] == PAGE
     assert live(alice) == [grant], "looking takes nothing back"
     visitor.post(f"/consent/{grant.reference}/withdraw/")
