@@ -369,6 +369,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "CategoryEnum": "accounts.datamap.words.Category",
+        "ConsentChannelEnum": "disclosures.models.consents.Channel",
         "RequestReasonEnum": "retention.models.privacy.Reason",
     },
     "VERSION": "1",

@@ -101,7 +101,19 @@ def _withdraw(caller: CustomerCaller, reference: str) -> Answer:
 
 def _shown(grant: ConsentGrant) -> dict[str, Any]:
     """Return a consent in ids, dates and fixed words, which may be kept with an idempotency key."""
-    facts = {name: getattr(grant, name) for name in ConsentShown().fields if name != "recipient"}
+    facts: dict[str, Any] = {
+        name: getattr(grant, name)
+        for name in (
+            "reference",
+            "purpose",
+            "categories",
+            "text_version",
+            "channel",
+            "given_at",
+            "expires_at",
+            "withdrawn_at",
+        )
+    }
     facts["recipient"] = grant.recipient.name if grant.recipient else None
     facts["withdrawn_how"] = grant.withdrawn_how or None
     return dict(ConsentShown(facts).data)

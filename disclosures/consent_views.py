@@ -5,6 +5,7 @@ Owners only. Nothing is ticked beforehand, and nothing depends on agreeing.
 
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID
 
 from allauth.core.internal.httpkit import get_client_ip
@@ -94,7 +95,7 @@ def _agreed(request: HttpRequest, agreement: Agreement, submission: UUID) -> Htt
     return redirect("disclosures:consent")
 
 
-def _until() -> object:
+def _until() -> dt.date:
     return (timezone.now() + schedule.span("consent")).date()
 
 

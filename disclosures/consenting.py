@@ -223,7 +223,7 @@ def _checked(agreement: Agreement, at: dt.datetime, *, is_staff: bool) -> tuple[
     if agreement.purpose != ConsentPurpose.SHARING:
         raise NotActionable("A consent is for sharing or for marketing: choose one of them.")
     found = Recipient.objects.open(at) if is_staff else open_recipients(at)
-    recipient = found.filter(pk=agreement.recipient).first()
+    recipient = found.filter(pk=agreement.recipient).first() if agreement.recipient else None
     if recipient is None:
         raise NotActionable("This recipient is not registered, or can be given nothing any more. Open the page again.")
     categories = [name for name in SHAREABLE if name in agreement.categories]

@@ -39,7 +39,7 @@ STANDING = frozenset({Category.IDENTITY, Category.CONTACT, Category.BILLING, Cat
 # Grounds on which everything in possession may be reached; on the others what the customer is shown.
 IN_POSSESSION = frozenset({Basis.LEGAL_REQUEST.value, Basis.EMERGENCY.value})
 JSON, CSV, PDF = "application/json", "text/csv", "application/pdf"
-ENDINGS = {MediaType.PDF: "pdf", MediaType.PNG: "png", MediaType.JPEG: "jpg", MediaType.TEXT: "txt"}
+ENDINGS: dict[str, str] = {MediaType.PDF: "pdf", MediaType.PNG: "png", MediaType.JPEG: "jpg", MediaType.TEXT: "txt"}
 FONTS = ("Libertinus Serif", "DejaVu Sans Mono")
 
 
