@@ -200,6 +200,7 @@ CELERY_BEAT_SCHEDULE = {
         ("tend exports", "retention.tasks.tend_exports", 30.0),
         ("store page visits", "accounts.tasks.store_visits", 10.0),
         ("end consents", "disclosures.tasks.end_consents", 600.0),
+        ("tell of legal requests", "disclosures.tasks.tell", 300.0),
         ("lapse disclosures", "disclosures.tasks.lapse", 300.0),
         ("issue figures", "disclosures.tasks.issue_figures", 86400.0),
     )
@@ -327,6 +328,9 @@ vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = needed("DEFAULT_FROM_EMAIL")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# Whom the clocks of legal matters ask, and whom an emergency request wakes.
+LEGAL_EMAIL = env("LEGAL_EMAIL", default=DEFAULT_FROM_EMAIL)
+ONCALL_EMAIL = env("ONCALL_EMAIL", default=LEGAL_EMAIL)
 
 LANGUAGE_CODE = "en-us"
 LANGUAGES = [("en", "English")]

@@ -97,6 +97,7 @@ PLACES: tuple[tuple[Any, tuple[tuple[str, Any, Part | None], ...]], ...] = (
             ("retention:exports", _("Get a copy"), Part.EXPORT),
             ("retention:requests", _("Privacy requests"), Part.REQUESTS),
             ("disclosures:consent", _("Consent"), Part.CONSENT),
+            ("disclosures:notices", _("Legal requests"), Part.DATA),
             ("accounts:business", _("Business information"), Part.BUSINESS),
             ("accounts:confidential", _("Confidential information"), Part.CONFIDENTIAL),
             ("retention:delete_start", _("Delete your account"), Part.DELETION),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from disclosures import consent_views, delivery_views, policy_views, transparency_views, views
+from disclosures import consent_views, delivery_views, notice_views, policy_views, transparency_views, views
 
 app_name = "disclosures"
 urlpatterns = [
@@ -15,6 +15,10 @@ urlpatterns = [
     path("consent/share/<slug:partner>/", consent_views.share, name="consent_share"),
     path("consent/<slug:reference>/withdraw/", consent_views.withdraw, name="consent_withdraw"),
     path("delivery/<slug:token>/", delivery_views.delivery, name="delivery"),
+    path("legal-notices/", notice_views.notices, name="notices"),
+    path("legal-notices/<slug:reference>/", notice_views.notice, name="notice"),
+    path("legal-notices/<slug:reference>/copy/", notice_views.copy, name="notice_copy"),
+    path("legal-notices/<slug:reference>/give-up/", notice_views.give_up, name="notice_give_up"),
     path("transparency/", transparency_views.page, name="transparency"),
     path("transparency/<str:name>.csv", transparency_views.file, name="transparency_file"),
 ]

@@ -80,6 +80,9 @@ NUMBERS = {
     "matching_high": Number(3, "facts", Basis.LAW, "11 CCR 7062: high degree of certainty"),
     "consent": Number(365, "calendar days", Basis.CHOICE, "a consent is asked for anew after a year"),
     # what leaves the company
+    "notice": Number(7, "calendar days", Basis.NORM, "published practice: tell the customer a week before"),
+    "silence": Number(45, "calendar days", Basis.CHOICE, "silence.md, S13: by our own choice, at most"),
+    "objection": Number(14, "calendar days", Basis.LAW, "FRCP 45(d)(2)(B)"),
     "approval": Number(24, "hours", Basis.CHOICE, "an approval binds to what was looked at today"),
     "delivery": Number(7, "calendar days", Basis.CHOICE, "time to open the link of a delivery, once"),
     "incident": Number(

@@ -32,17 +32,17 @@ def tell(hold_id: UUID, *, by: User, how: str, at: dt.datetime | None = None) ->
         if not Hold.objects.filter(pk=hold_id, told_at=None).update(told_at=at, told_by=by.actor, told_how=how):
             raise NotActionable(f"Hold {hold_id}: the customer was told already.")
         ledger.record(by.actor, "hold.told", hold.account_id, at=at, hold=hold.pk, how=how)
-        _open_activity(hold, by, at)
+        open_activity(hold.account_id, by.actor, at)
     hold.refresh_from_db()
     return hold
 
 
-def _open_activity(hold: Hold, by: User, at: dt.datetime) -> None:
+def open_activity(account_id: UUID, actor: str, at: dt.datetime) -> None:
     """Write that no matter is left untold: views of legal staff until now may be shown.
 
     The page reads this entry and never a hold. A matter that ended without being told still keeps them back; a staff
     pause is no matter.
     """
-    untold = Hold.objects.sealed().filter(account_id=hold.account_id).exclude(kind=Hold.Kind.OPERATIONS)
+    untold = Hold.objects.sealed().filter(account_id=account_id).exclude(kind=Hold.Kind.OPERATIONS)
     if not untold.exists():
-        ledger.record(by.actor, ACTIVITY_TOLD, hold.account_id, at=at)
+        ledger.record(actor, ACTIVITY_TOLD, account_id, at=at)

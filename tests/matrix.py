@@ -42,7 +42,7 @@ from accounts.models import (
     User,
 )
 from accounts.safeguards.models import Heartbeat
-from disclosures.models import ConsentGrant, Recipient
+from disclosures.models import ConsentGrant, Recipient, ToldNotice
 from retention import cancelling, closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
@@ -191,6 +191,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return "access"
     if name == "disclosures:transparency_file":
         return "2026-H1"
+    if name.startswith("disclosures:notice"):
+        return ToldNotice.objects.filter(account_id=subject.account_id).earliest("sent_at").reference
     if name == "disclosures:delivery":
         return "unknown"
     if name == "disclosures:consent_share":

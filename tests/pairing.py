@@ -47,7 +47,7 @@ from accounts.models import (
 from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
-from disclosures.models import ConsentGrant
+from disclosures.models import ConsentGrant, ToldNotice
 from retention import closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.cast import PASSWORD, furnish, make_customer
@@ -221,6 +221,7 @@ def addresses(side: Side) -> dict[str, str]:
         "retention:data_category": ["access"],
         "disclosures:transparency_file": ["2026-H1"],
         "disclosures:delivery": ["unknown"],
+        **{f"disclosures:{page}": [_notice_reference(side)] for page in ("notice", "notice_copy", "notice_give_up")},
         "disclosures:consent_share": ["REC-2222-2222"],
         "disclosures:consent_withdraw": [_consent_reference(side)],
         "retention:export": exported,
@@ -255,6 +256,11 @@ def first(model: type[OfAccount], side: Side) -> UUID:
     rows: Any = model._default_manager.filter(account=side.account_id)
     found: UUID | None = rows.order_by("created_at", "pk").values_list("pk", flat=True).first()
     return found or uuid4()
+
+
+def _notice_reference(side: Side) -> str:
+    told = ToldNotice.objects.filter(account=side.account_id).order_by("sent_at", "pk").first()
+    return told.reference if told else "NOT-2222-2222"
 
 
 def _consent_reference(side: Side) -> str:

@@ -458,7 +458,10 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 BEGIN
     IF OLD.released_at IS NULL AND NEW.released_at IS NOT NULL AND OLD.cause IS NOT NULL THEN
         PERFORM 1 FROM public.disclosures_legalnotice n
-          WHERE n.request_id = OLD.cause AND n.account_id = OLD.account_id AND n.sent_at IS NULL;
+          WHERE n.request_id = OLD.cause AND n.account_id = OLD.account_id AND n.sent_at IS NULL
+            AND NOT EXISTS (
+              SELECT 1 FROM public.retention_hold h
+               WHERE h.cause = OLD.cause AND h.account_id = OLD.account_id AND h.id <> OLD.id AND h.covers_until IS NULL);
         IF FOUND THEN
             RAISE EXCEPTION 'hold % stays while a notice is owed', OLD.id USING ERRCODE = 'PH003';
         END IF;
