@@ -108,6 +108,22 @@ def clean_name(name: str) -> str:
     return f"{stem or 'file'}{ending}"[-LONGEST_NAME:]
 
 
+def pdf_word(content: bytes) -> str:
+    """Return "fine" for a PDF that may be kept, or what is wrong with it.
+
+    "kind": no PDF, or something else too; "damaged", "encrypted", "active" and "pages": a PDF all the same.
+    """
+    if _type_by_content(content) != MediaType.PDF or PAGE_START.search(content[:SNIFFED]):
+        return "kind"
+    if ZIP_END in content[-ZIP_TAIL:]:
+        return "kind"
+    try:
+        _check_pdf(content)
+    except ValidationError as error:
+        return error.code or "damaged"
+    return "fine"
+
+
 def _content(file: File) -> bytes:
     if (file.size or 0) > MOST_BYTES:
         raise _too_large()

@@ -10,3 +10,7 @@ class DisclosuresConfig(AppConfig):
 
     name = "disclosures"
     verbose_name = "Disclosures"
+
+    def ready(self) -> None:
+        """Let the holds of legal requests be renewed by whatever ends them, in every process."""
+        from disclosures import preserving  # noqa: F401, PLC0415

@@ -5,7 +5,16 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from disclosures import consenting, destroying, releasing, transparency
+from disclosures import (
+    consenting,
+    destroying,
+    documenting,
+    informing,
+    legal_reminding,
+    releasing,
+    silencing,
+    transparency,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -32,3 +41,25 @@ def issue_figures() -> None:
     issued = transparency.issue_due()
     if issued:
         log.info("figures issued", tables=issued)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def remind_of_requests() -> None:
+    """Post the reminders of what is due."""
+    if posted := legal_reminding.remind():
+        log.info("reminded of what is due", posted=posted)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def scan_documents() -> None:
+    """Look at the documents that waited for the scanner."""
+    if settled := documenting.rescan():
+        log.info("documents scanned", settled=settled)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def tell() -> None:
+    """Send the notices that are owed, and ask about orders of silence that end."""
+    sent, asked = informing.send_due(), silencing.remind()
+    if sent or asked:
+        log.info("told of legal requests", notices=sent, asked=asked)

@@ -7,10 +7,12 @@ honour a cool-off. When the last hold on something due ends, its erasure goes on
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from accounts.errors import NotActionable
@@ -20,6 +22,25 @@ from accounts.safeguards.ledger import SYSTEM
 from accounts.templatetags.portal_tags import moment_text
 from retention.models import Hold, HoldRelease
 from retention.refusals import named
+
+Hook = Callable[[Hold, str, dt.datetime], None]
+_releasing: list[Hook] = []
+_kept_back: list[Callable[[], Exists]] = []
+
+
+def when_releasing(hook: Hook) -> Hook:
+    """Register what is asked before a hold is released, by whom and when, in that transaction.
+
+    It may place another hold, so that nothing between the two is uncovered, or refuse by raising NotActionable.
+    """
+    _releasing.append(hook)
+    return hook
+
+
+def keeps_back(holds: Callable[[], Exists]) -> Callable[[], Exists]:
+    """Register which holds do not end by the clock yet, as a condition on them; what stands behind them does not."""
+    _kept_back.append(holds)
+    return holds
 
 
 def ask(hold_id: UUID, *, by: User, reason: str, at: dt.datetime | None = None) -> HoldRelease:
@@ -72,7 +93,10 @@ def end_passed(at: dt.datetime | None = None, limit: int = 200) -> int:
     """Release the holds whose end has passed; return how many. Until this is done they still cover."""
     at = at or timezone.now()
     ended = 0
-    for hold_id in Hold.objects.unreleased().filter(ends_at__lte=at).values_list("pk", flat=True)[:limit]:
+    over = Hold.objects.unreleased().filter(ends_at__lte=at)
+    for holds in _kept_back:
+        over = over.exclude(holds())
+    for hold_id in over.order_by("ends_at", "pk").values_list("pk", flat=True)[:limit]:
         with transaction.atomic(durable=True):
             hold = _locked(hold_id, must_be_unreleased=False)
             if hold.released_at is None:
@@ -93,6 +117,8 @@ def _locked(hold_id: UUID, *, must_be_unreleased: bool = True) -> Hold:
 
 
 def _release(hold: Hold, by: str, at: dt.datetime, requested_by: UUID | None = None) -> None:
+    for hook in _releasing:
+        hook(hold, by, at)
     hold.released_at, hold.released_by = at, by
     hold.save(update_fields=["released_at", "released_by"])
     hold.refresh_from_db(fields=["released_at", "covers_until"])

@@ -82,7 +82,6 @@ NUMBERS = {
     # what leaves the company
     "notice": Number(7, "calendar days", Basis.NORM, "published practice: tell the customer a week before"),
     "silence": Number(45, "calendar days", Basis.CHOICE, "silence.md, S13: by our own choice, at most"),
-    "objection": Number(14, "calendar days", Basis.LAW, "FRCP 45(d)(2)(B)"),
     "approval": Number(24, "hours", Basis.CHOICE, "an approval binds to what was looked at today"),
     "delivery": Number(7, "calendar days", Basis.CHOICE, "time to open the link of a delivery, once"),
     "incident": Number(
@@ -92,6 +91,8 @@ NUMBERS = {
     # figures that are published
     "transparency": Number(30, "calendar days", Basis.CHOICE, "time to count what came late in a half-year"),
     "band": Number(500, "letters", Basis.LAW, "50 USC 1874(a): bands of 500, half-yearly"),
+    # Legal requests: received, checked, answered.
+    "objection": Number(14, "calendar days", Basis.LAW, "FRCP 45(d)(2)(B): or the time to comply, if that is earlier"),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
 }
 DAY = dt.timedelta(days=1)

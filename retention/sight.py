@@ -55,6 +55,8 @@ def holds_for(user: Viewer) -> HoldQuerySet:
     return Hold.objects.all() if sees_sealed(user) else Hold.objects.filter(OPEN_TO_STAFF)
 
 
+# Whose pages are looked at by nobody else.
+SEALED_KINDS = ("disclosures.legal", "disclosures.disclosure", "disclosures.incident", "disclosures.compulsion")
 SEALED_ACTIONS = ("legal.", "disclosure.", "packet.", "compulsion.", "incident.")
 
 
@@ -71,6 +73,8 @@ def ledger_for(user: Viewer) -> QuerySet[LedgerEntry]:
     # customer's own page and the register of what was told have the rest.
     for prefix in SEALED_ACTIONS:
         entries = entries.exclude(action__startswith=prefix)
+    for kind in SEALED_KINDS:
+        entries = entries.exclude(action="viewed", body__contains=f'"kind":"{kind}')
     entries = entries.alias(facts=Cast("body", JSONField())).alias(hold=KT("facts__hold"))
     visible = holds_for(user).filter(pk=Cast(OuterRef("hold"), UUIDField()))
     entries = entries.exclude(Q(action__startswith="hold.") & ~Exists(visible))

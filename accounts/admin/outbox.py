@@ -7,7 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin_base import Eyes, RecordAdmin, Section
+from accounts.admin_base import Eyes, RecordAdmin, Section, staff
+from accounts.roles import sees_sealed
+from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
 from accounts.templatetags.portal_tags import moment
 
@@ -25,7 +27,8 @@ class OutboxAdmin(RecordAdmin):
         return f"outbox message: {record.kind}, {record.get_state_display()}"
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).defer("content")
+        rows = super().get_queryset(request).defer("content")
+        return rows if sees_sealed(staff(request)) else rows.exclude(event__startswith=outbox.SEALED)
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         facts = [
