@@ -174,4 +174,4 @@ def _mail(disclosure: Disclosure, delivery: Delivery, token: str, at: dt.datetim
     }
     subject, body = mailing.render("disclosures/mail/delivery.txt", context)
     content = {"to": disclosure.recipient.email, "subject": subject, "body": body}
-    outbox.post("mail", f"delivery:{delivery.pk}", content, subject=disclosure.pk, at=at)
+    outbox.post("mail", f"{outbox.SEALED}delivery:{delivery.pk}", content, subject=disclosure.pk, at=at)

@@ -25,7 +25,7 @@ from accounts.models.contacts import address_digest
 from accounts.safeguards import finding, ledger
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.ledger import SYSTEM
-from disclosures import documenting, informing, lookalikes, preserving
+from disclosures import alarming, documenting, informing, lookalikes, preserving
 from disclosures.legal_rows import ASSIGNS, RECEIVES, locked, locked_open, refuse_strangers
 from disclosures.models import Instrument, LegalNote, LegalRequest, Recipient, Sought
 from retention import dates
@@ -141,6 +141,7 @@ def receive(
         _seek(request, persons, by, at)
         for each in looked:
             documenting.keep_within(request, each, by=by, at=at)
+        alarming.alarm(request, at)
     return request
 
 

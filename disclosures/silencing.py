@@ -19,8 +19,8 @@ from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger, outbox
-from disclosures.models import LegalDocument, LegalRequest, Silence
 from disclosures.legal_rows import locked_open
+from disclosures.models import LegalDocument, LegalRequest, Silence
 from disclosures.refusing import refuse_without
 from retention import schedule
 
@@ -127,4 +127,4 @@ def _ask(request: LegalRequest, silence: Silence, days: int, at: dt.datetime) ->
     }
     subject, body = mailing.render("disclosures/mail/silence_ends.txt", context)
     content = {"to": settings.LEGAL_EMAIL, "subject": subject, "body": body}
-    outbox.post("mail", f"silence:{silence.pk}:{days}", content, subject=request.pk, at=at)
+    outbox.post("mail", f"{outbox.SEALED}silence:{silence.pk}:{days}", content, subject=request.pk, at=at)

@@ -60,7 +60,7 @@ def released(user: User, lena: User, paul: User, **given: Any) -> Disclosure:
 
 
 def link_in_mail(delivery: Delivery) -> str:
-    mail = OutboxMessage.objects.get(event=f"delivery:{delivery.pk}")
+    mail = OutboxMessage.objects.get(event=f"sealed:delivery:{delivery.pk}")
     assert mail.content["to"].endswith("@authority.example")
     assert "Alice" not in mail.content["body"]
     found = re.search(r"/delivery/([\w-]+)/", mail.content["body"])
@@ -102,7 +102,7 @@ def test_a_passphrase_is_shown_once_and_opens_the_file(alice: User, lena: User, 
     with pytest.raises(NotActionable, match="no key on file"):
         delivering.send(made.pk, by=lena, method="age")
     sent = delivering.send(made.pk, by=lena, method="passphrase")
-    assert sent.passphrase not in OutboxMessage.objects.get(event=f"delivery:{sent.delivery.pk}").content["body"]
+    assert sent.passphrase not in OutboxMessage.objects.get(event=f"sealed:delivery:{sent.delivery.pk}").content["body"]
     content = Client().post(link_in_mail(sent.delivery)).content
     assert "records.json" in names_in(pyrage.passphrase.decrypt(content, sent.passphrase))
     with pytest.raises(pyrage.DecryptError):
