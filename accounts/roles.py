@@ -103,6 +103,8 @@ _DISCLOSING = frozenset(
         "disclosures.view_consentgrant",
         "disclosures.record_consent",
         "disclosures.view_legalrequest",
+        "disclosures.view_legalletter",
+        "disclosures.view_legaldocument",
         "disclosures.receive_legalrequest",
         "disclosures.verify_legalrequest",
         "disclosures.assign_legalrequest",

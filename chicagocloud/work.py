@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import models
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,8 +20,10 @@ from accounts.admin_base import Eyes
 from accounts.datamap import Purpose
 from accounts.models import Order, State, Ticket, User
 from accounts.restricting import stopped
-from accounts.roles import may
+from accounts.roles import may, sees_sealed
 from accounts.templatetags.portal_tags import moment
+from disclosures import preserving
+from disclosures.models import LegalRequest, Sought
 from retention import sight
 from retention.models import DeletionRequest, Dispute, Hold, PrivacyRequest
 
@@ -28,6 +31,7 @@ SHOWN = 10
 SOON = dt.timedelta(days=3)
 REVIEW_SOON = dt.timedelta(days=14)
 DUE_SOON = dt.timedelta(days=14)
+SOON_LEGAL = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,40 @@ def piles(user: User) -> Iterator[Pile]:
         yield Pile("Tickets that wait for us", "No ticket waits for us.", tickets, "created_at", _reference)
     if may(user, "retention.decide_request"):
         yield from _requests(user, now)
+    if may(user, "disclosures.view_legalrequest") and sees_sealed(user):
+        yield from _legal(user, now)
+
+
+def _legal(user: User, now: dt.datetime) -> Iterator[Pile]:
+    """Yield the legal requests: what is late or soon due, mine, nobody's, and what waits for a person's decision."""
+    running = LegalRequest.objects.open().annotate(due=Coalesce("agreed_due_at", "due_at"))
+    waiting = Sought.objects.filter(request=OuterRef("pk"), found__in=[Sought.Found.NONE, Sought.Found.SEVERAL])
+    late, soon = running.filter(due__lt=now), running.filter(due__gte=now, due__lt=now + SOON_LEGAL)
+    mine, nobodys = running.filter(assigned_to=user.pk), running.filter(assigned_to=None)
+    unverified = running.filter(verified_at=None)
+    yield Pile("Legal requests overdue", "No legal request is overdue.", late, "due", _served)
+    yield Pile("Legal requests due within 7 days", "No legal request is due soon.", soon, "due", _served)
+    yield Pile("My legal requests", "No legal request is yours.", mine, "received_at", _served)
+    yield Pile("Legal requests of nobody", "Every legal request is somebody's.", nobodys, "received_at", _served)
+    yield Pile("Legal requests to verify", "No legal request is to be verified.", unverified, "received_at", _served)
+    yield Pile(
+        "Persons sought to decide on",
+        "Nobody waits for a decision.",
+        running.filter(Exists(waiting)),
+        "received_at",
+        _served,
+    )
+    yield Pile(
+        "Legal requests that hold nothing any more",
+        "Every request that is not verified holds what it seeks.",
+        running.filter(preserving.held_by_nothing()),
+        "received_at",
+        _served,
+    )
+
+
+def _served(request: LegalRequest) -> str:
+    return f"{request.reference}: {request.get_instrument_display()}"
 
 
 def _requests(user: User, now: dt.datetime) -> Iterator[Pile]:

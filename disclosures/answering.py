@@ -22,7 +22,7 @@ from accounts.models import User
 from accounts.safeguards import ledger, outbox
 from accounts.safeguards.cards import refuse_card_number
 from disclosures.legal_rows import ANSWERS, locked_open, refuse_strangers
-from disclosures.models import Disclosure, Instrument, LegalLetter, LegalNote, LegalRequest, Outcome, Recipient, Stage
+from disclosures.models import Disclosure, Instrument, LegalLetter, LegalNote, LegalRequest, Outcome, Stage
 from retention import dates, schedule, sight
 
 Kind = LegalLetter.Kind
@@ -166,7 +166,7 @@ def send(letter_id: UUID, *, by: User, how: str, at: dt.datetime | None = None) 
     with keyring(), transaction.atomic(durable=True):
         request, letter = _draft(letter_id)
         if how == "mail":
-            recipient = Recipient.objects.filter(pk=request.recipient_id).first()
+            recipient = request.recipient
             if recipient is None or recipient.closed_at is not None:
                 raise NotActionable(
                     f"Request {request.reference} names no registered authority, so there is no address on file. Name "

@@ -98,7 +98,7 @@ def _authentic(
     request: LegalRequest, is_met: bool, confirmed_at: str, sender: str, by: User, at: dt.datetime
 ) -> list[str]:
     """Return what the check of the authority adds to its note; raise NotActionable for a confirmation elsewhere."""
-    recipient = Recipient.objects.filter(pk=request.recipient_id).first()
+    recipient = request.recipient
     if is_met and recipient is None:
         raise NotActionable(
             f"Request {request.reference} names no registered authority. Register it from a source of your own, and "
@@ -193,7 +193,7 @@ def hindrances(request: LegalRequest, at: dt.datetime) -> list[str]:
     due = request.agreed_due_at or request.due_at
     if due is not None and due < at:
         lacks.append(f"Its due date has passed ({moment_text(due)}). Ask for more time and record the agreed date.")
-    recipient = Recipient.objects.filter(pk=request.recipient_id).first()
+    recipient = request.recipient
     if recipient is not None and recipient.closed_at is not None:
         lacks.append(f"Recipient {recipient.reference} is closed. Name another one.")
     if recipient is not None and request.is_governmental != recipient.is_government:

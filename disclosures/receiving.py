@@ -25,9 +25,10 @@ from accounts.models.contacts import address_digest
 from accounts.safeguards import finding, ledger
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.ledger import SYSTEM
+from accounts.uploads import File
 from disclosures import alarming, documenting, informing, lookalikes, preserving
 from disclosures.legal_rows import ASSIGNS, RECEIVES, locked, locked_open, refuse_strangers
-from disclosures.models import Instrument, LegalNote, LegalRequest, Recipient, Sought
+from disclosures.models import Instrument, LegalNote, LegalRequest, Sought
 from retention import dates
 from retention.models.holds import HOLDABLE
 from retention.refusals import named
@@ -86,7 +87,7 @@ def receive(
     preserved_by_id: UUID | None = None,
     sender: str = "",
     persons: Sequence[Person] = (),
-    files: Sequence[documenting.File] = (),
+    files: Sequence[File] = (),
     at: dt.datetime | None = None,
 ) -> LegalRequest:
     """Enter a request, hold whom it seeks, keep its documents, and return it; the same form twice enters one.
@@ -173,7 +174,7 @@ def _note_sender(request: LegalRequest, sender: str, by: User, at: dt.datetime) 
     """Keep the address it came from, and say so when it only looks like the one on file."""
     if not sender.strip():
         return
-    on_file = Recipient.objects.filter(pk=request.recipient_id).first()
+    on_file = request.recipient
     verdict = lookalikes.compared(sender, str(on_file.email) if on_file else "")
     text = f"It came from {sender.strip()}: {lookalikes.WORDS[verdict]}."
     LegalNote.objects.create(request=request, text=text, written_by=by.pk, written_at=at)

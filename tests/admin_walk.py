@@ -18,11 +18,14 @@ from django.utils import timezone
 from accounts import issuing
 from accounts.admin_base import Act, RecordAdmin
 from accounts.keys.identifiers import uuid7
+from accounts.keys.keyring import keyring
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
 from disclosures import aggregates, transparency
+from disclosures.models import LegalLetter
 from retention import closing, disputing, keeping, placing, releasing, switching
 from retention.models import DeletionRequest, Hold, PrivacyRequest
+from tests import legal
 from tests.cast import DAY, ask_as_a_stranger, ask_something, bind, furnish, make_customer, make_staff, owe
 from tests.visiting import entered
 
@@ -83,8 +86,20 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     switching.stop("support", by=staff["administrator"])
     aggregates.make("accounts-by-services", aggregates.closed_quarters(timezone.now())[0], by=staff["privacy_officer"])
     transparency.freeze("2026-H1", by="system")
+    serve_request(customer)
     customer.refresh_from_db()
     return World(customer, asked, staff, stranger)
+
+
+def serve_request(customer: User) -> None:
+    """Let a legal request seek the customer, with a document and a letter, before anybody verified it."""
+    assert customer.account is not None
+    request = legal.make_request(customer.account, verified=False)
+    legal.attach(request)
+    with keyring():
+        LegalLetter.objects.create(
+            request=request, kind="receipt", subject="We have it", body="Yes.", made_by="system", made_at=timezone.now()
+        )
 
 
 def seal(world: World, by: str = "legal") -> Hold:
