@@ -21,8 +21,10 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
-from disclosures import aggregates, transparency
+from disclosures import aggregates, approving, compelling, incidents, preparing, transparency
 from disclosures.models import LegalLetter
+from disclosures.preparing import Choice, Ground
+from disclosures.releasing import release as releasing_one
 from retention import closing, disputing, keeping, placing, releasing, switching
 from retention.models import DeletionRequest, Hold, PrivacyRequest
 from tests import legal
@@ -87,6 +89,7 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     aggregates.make("accounts-by-services", aggregates.closed_quarters(timezone.now())[0], by=staff["privacy_officer"])
     transparency.freeze("2026-H1", by="system")
     serve_request(customer)
+    disclose(customer, staff["legal"], staff["privacy_officer"])
     customer.refresh_from_db()
     return World(customer, asked, staff, stranger)
 
@@ -100,6 +103,29 @@ def serve_request(customer: User) -> None:
         LegalLetter.objects.create(
             request=request, kind="receipt", subject="We have it", body="Yes.", made_by="system", made_at=timezone.now()
         )
+
+
+def disclose(customer: User, by: User, other: User) -> None:
+    """Release a disclosure the customer may know of, with an incident, and record what a court compels."""
+    assert customer.account is not None
+    request = legal.make_request(customer.account)
+    legal.tell(request, customer.account)
+    made = preparing.make(
+        customer.account_id,
+        Ground("legal_request", legal_request=request.pk),
+        Choice(("identity",)),
+        recipient=request.recipient_id or uuid7(),
+        purpose="as asked",
+        by=by,
+        submission=uuid7(),
+    )
+    made = preparing.submit(made.pk, by=by)
+    facts = {"packet_hash": made.packet_hash, "reference": made.reference, "factor_at": timezone.now(), "note": "seen"}
+    approving.approve(made.pk, by=other, **facts)  # type: ignore[arg-type]
+    releasing_one(made.pk, by=by)
+    incidents.record(made.pk, what="To the wrong one.", by=by)
+    warrant = legal.make_request(customer.account, instrument="search_warrant", categories=["business"])
+    compelling.record(warrant.pk, customer.account.pk, "business", reason="Page 3.", by=by)
 
 
 def seal(world: World, by: str = "legal") -> Hold:

@@ -23,7 +23,8 @@ from accounts.errors import NotActionable
 from accounts.models import User
 from accounts.roles import may, sees_sealed
 from disclosures import checking, documenting
-from disclosures.admin import legal_acts, legal_sections
+from disclosures.admin import legal_acts, legal_sections, telling
+from disclosures.admin.disclosures import Compel
 from disclosures.legal_rows import DOWNLOADS
 from disclosures.models import LegalDocument, LegalLetter, LegalRequest, Silence, Sought
 
@@ -151,6 +152,8 @@ class LegalRequestAdmin(LegalRoom):
         legal_acts.AskRenewal,
         legal_acts.ApproveRenewal,
         legal_acts.AddNote,
+        *telling.ACTS,
+        Compel,
         legal_acts.Close,
     )
     subject_field = "pk"
