@@ -60,6 +60,8 @@ OPEN_WHEN_CLOSED = frozenset(
         "disclosures:notice",
         "disclosures:notice_copy",
         "disclosures:notice_give_up",
+        "disclosures:consent",
+        "disclosures:consent_withdraw",
         "disclosures:delivery",
         "disclosures:transparency",
         "disclosures:transparency_file",

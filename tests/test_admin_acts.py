@@ -107,6 +107,8 @@ def test_every_label_of_an_act_begins_with_a_verb() -> None:
     verbs = {"Approve", "Ask", "Close", "End", "Make", "Open", "Pause", "Place", "Preview", "Record", "Retry", "Show"}
     verbs |= {"Accept", "Decline", "Issue", "Revoke", "Send", "Start", "Stop", "Void", "Waive"}
     verbs |= {"Add", "Assign", "Deny", "Extend", "Mark", "Verify"}
+    verbs |= {"Change", "Confirm", "Prepare", "Publish", "Refuse", "Register", "Release", "Return", "Submit", "Tell"}
+    verbs |= {"Withdraw"}
     verbs |= {"Complete", "Decide", "Draft", "Enter", "Find", "Narrow", "Save"}
 
     assert {act.label.split()[0] for _, act in acts()} <= verbs

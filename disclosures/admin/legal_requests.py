@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path
@@ -189,7 +189,7 @@ class LegalRequestAdmin(LegalRoom):
     def accounts(self, request: Any) -> int:
         return int(request.account_count)
 
-    @admin.display(description="days left", ordering=F("due_at"))
+    @admin.display(description="days left")
     def days_left(self, request: LegalRequest) -> str:
         return legal_sections.days_left(request, timezone.now())
 
