@@ -117,8 +117,6 @@ _DISCLOSING = frozenset(
         "disclosures.approve_disclosure",
         "disclosures.release_disclosure",
         "disclosures.open_packet",
-        "disclosures.view_legalletter",
-        "disclosures.view_legaldocument",
         "disclosures.view_compulsion",
         "disclosures.view_incident",
         "disclosures.record_incident",
