@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import datamap, visits
@@ -179,9 +178,7 @@ CLAUSES = (
     _clause(
         "P16",
         _l("Such requests may cover name, addresses, services, payment methods and dates."),
-        _l(
-            "Each field is declared with the part of the law (18 USC 2703) that reaches it. A packet holds nothing else."
-        ),
+        _l("Each field is declared with the part of the law (18 USC 2703) that reaches it. A packet holds no more."),
         "test_reach.py",
         "test_packing.py",
     ),

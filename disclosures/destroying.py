@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.db import Error, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import Account, State
@@ -35,7 +35,7 @@ def destroy_due(at: dt.datetime | None = None) -> int:
 
 
 def due(at: dt.datetime) -> list[UUID]:
-    """Return the packets whose time is over, held ones included, oldest first."""
+    """Return the packets whose time is over and that nothing holds, oldest first."""
     before = at - schedule.span("packet")
     waits = Q(disclosure__state__in=NEEDED, disclosure__packet_hash=F("sha256"))
     over = (
@@ -43,7 +43,9 @@ def due(at: dt.datetime) -> list[UUID]:
         | Q(~Q(disclosure__state=Stage.DELIVERED), made_at__lte=before)
         | Q(disclosure__account__state=State.ERASED)
     )
-    found = Packet.objects.filter(over, destroyed_at=None).exclude(waits)
+    # Held ones are left out here, so that many of them keep no other back; the lock asks again.
+    held = Hold.objects.active(at).filter(account=OuterRef("account_id"))
+    found = Packet.objects.filter(over, ~Exists(held), destroyed_at=None).exclude(waits)
     return list(found.order_by("made_at", "pk").values_list("pk", flat=True))
 
 

@@ -48,7 +48,7 @@ def _remind_of(request: LegalRequest, at: dt.datetime) -> int:
                 event = f"{outbox.SEALED}legal:{request.pk}:{due:%Y%m%d}:{step}:{reader.pk.hex[-12:]}"
                 if OutboxMessage.objects.filter(event=event).exists():
                     continue
-                posted += tell(reader, event, request.reference, -(-(due - at) // DAY), at)
+                posted += tell(reader, event, request.reference, due, at)
     except Exception as error:  # noqa: BLE001 - one request's mail; nobody else's waits for it
         log.warning("reminder not posted", error=type(error).__name__)
     return posted
@@ -62,13 +62,14 @@ def whom(request: LegalRequest) -> list[User]:
     return found or list(staff.filter(Q(groups__name=Role.LEGAL.value)).distinct().order_by("pk"))
 
 
-def tell(reader: User, event: str, reference: str, days: int, at: dt.datetime) -> bool:
+def tell(reader: User, event: str, reference: str, due_at: dt.datetime, at: dt.datetime) -> bool:
     """Post one mail to a member of staff, in the caller's transaction; return whether they have an address."""
     kind = SignInIdentifier.Kind.EMAIL
     address = SignInIdentifier.objects.filter(user=reader, kind=kind).order_by("pk").first()
     if address is None:
         return False
-    context = {"reference": reference, "days": days, "path": reverse("admin:index")}
+    days = -(-(due_at - at) // DAY)
+    context = {"reference": reference, "days": days, "due_at": due_at, "page_path": reverse("admin:index")}
     subject, body = mailing.render("disclosures/mail/legal_due.txt", context, reader)
     content = {"to": str(address.value), "subject": subject, "body": body}
     return outbox.post("mail", event, content, at=at) is not None

@@ -105,6 +105,7 @@ class ConsentGrant(OfAccount):
             "evidence_name": Held("File name of the evidence", required=False),
             "evidence_file": Held("Evidence", required=False, shown=frozenset({Audience.CUSTOMER, Audience.LEGAL})),
         },
+        facts={"withdrawn_at": "Ended on", "withdrawn_how": "Ended how", "expires_at": "Holds until"},
         plain={
             "reference": "random",
             "categories": "category names",
