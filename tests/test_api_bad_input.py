@@ -146,7 +146,7 @@ NOTHING_NEEDED = {
 
 
 def test_few_operations_take_an_empty_body():
-    assert {"ask_export", "end_address", "remove_export", "withdraw_request"} == NOTHING_NEEDED
+    assert {"ask_export", "end_address", "remove_export", "withdraw_consent", "withdraw_request"} == NOTHING_NEEDED
 
 
 def fields() -> Iterator[tuple[str, str]]:
