@@ -108,9 +108,10 @@ def withdraw(
     grant_id: UUID, *, by: User, channel: str = Channel.PORTAL, ip: str | None = None, at: dt.datetime | None = None
 ) -> ConsentGrant:
     """Take a consent back, at once and for good, and return it; one that has ended stays as it ended."""
-    at = at or timezone.now()
     with keyring(), transaction.atomic(durable=True):
         grant, account = _locked(grant_id)
+        # Under the lock: a release that came before it has the earlier time.
+        at = at or timezone.now()
         if by.is_staff:
             _staff_only(by)
         else:

@@ -29,11 +29,13 @@ def release(disclosure_id: UUID, *, by: User, at: dt.datetime | None = None) -> 
 
     Raises Unsupported, in words, where it stands on nothing any more; such a one expires and can be submitted again.
     """
-    at = at or timezone.now()
     refuse_without(by, RELEASE)
+    given = at
     try:
         with keyring(), transaction.atomic(durable=True):
             disclosure = locked(disclosure_id)
+            # Under the lock: what waited for it came before or after, and the times say which.
+            at = given or timezone.now()
             refuse_state(disclosure, Stage.APPROVED)
             with in_words(disclosure):
                 Disclosure.objects.filter(pk=disclosure.pk, state=Stage.APPROVED).update(
@@ -51,7 +53,7 @@ def release(disclosure_id: UUID, *, by: User, at: dt.datetime | None = None) -> 
             )
     except Unsupported as refusal:
         if not any(words in str(refusal) for words in WAITS):
-            _expire(disclosure_id, str(refusal), at)
+            _expire(disclosure_id, str(refusal), given or timezone.now())
         raise
     disclosure.refresh_from_db()
     return disclosure

@@ -47,7 +47,7 @@ from accounts.models import (
 from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
-from disclosures.models import ConsentGrant, ToldNotice
+from disclosures.models import ConsentGrant, Recipient, ToldNotice
 from retention import closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.cast import PASSWORD, furnish, make_customer
@@ -56,7 +56,7 @@ from tests.visiting import signed_in
 NORMAL = (
     (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
-    (re.compile(r"(DEL|EXP|INV|OPN|ORD|PRV|SEC|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"(CON|DEL|DIS|EXP|INV|NOT|OPN|ORD|PRV|REC|SEC|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
     (re.compile(r"\b(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
@@ -222,7 +222,7 @@ def addresses(side: Side) -> dict[str, str]:
         "disclosures:transparency_file": ["2026-H1"],
         "disclosures:delivery": ["unknown"],
         **{f"disclosures:{page}": [_notice_reference(side)] for page in ("notice", "notice_copy", "notice_give_up")},
-        "disclosures:consent_share": ["REC-2222-2222"],
+        "disclosures:consent_share": [_partner()],
         "disclosures:consent_withdraw": [_consent_reference(side)],
         "retention:export": exported,
         "retention:export_download": exported,
@@ -256,6 +256,11 @@ def first(model: type[OfAccount], side: Side) -> UUID:
     rows: Any = model._default_manager.filter(account=side.account_id)
     found: UUID | None = rows.order_by("created_at", "pk").values_list("pk", flat=True).first()
     return found or uuid4()
+
+
+def _partner() -> str:
+    known = Recipient.objects.filter(kind="partner").order_by("pk").first()
+    return known.reference if known else "REC-2222-2222"
 
 
 def _notice_reference(side: Side) -> str:

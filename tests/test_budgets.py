@@ -15,8 +15,10 @@ from django.urls import reverse
 
 from accounts.keys.identifiers import uuid7
 from accounts.models import User
+from disclosures import transparency
 from retention import cancelling, closing
 from tests.cast import PASSWORD, ask_something, furnish, make_customer, owe
+from tests.legal import make_recipient
 from tests.matrix import written
 from tests.pairing import BY_MAIL, NOT_FOR_CUSTOMERS, Side, addresses, queries
 from tests.passkeys import give_passkey
@@ -45,6 +47,8 @@ def side() -> Side:
     owe(user)
     ask_something(user)
     give_passkey(user)
+    make_recipient("partner")
+    transparency.freeze("2026-H1", by="system")
     RecoveryCodes.activate(user)
     asked = closing.close(user.account_id, by=user, submission=uuid7()).request
     cancelling.cancel(asked.pk, by=user)

@@ -39,6 +39,7 @@ Deletion                          x       x     x       x     x       x       x
 Tickets                           x       -     -       x     x       -       -
 Business information              x       -     -       x     x       -       -
 Given in confidence               x       -     -       -     x       -       -
+Consents                          x       -     -       x     x       -       -
 Ledger                            -       -     -       -     x       x       -
 """
 HEADING = re.compile(r'<section class="module"[^>]*>\s*<h2[^>]*>(.*?)</h2>(.*?)</section>', re.DOTALL)

@@ -21,6 +21,9 @@ from accounts.provisioning import Terms
 from accounts.restricting import USES
 from accounts.tasks import store_visits
 from chicagocloud.work import piles
+from disclosures import consenting
+from disclosures.models import ConsentGrant
+from tests import legal
 from tests.cast import DAY, make_customer, make_staff, order_in_review, run_service
 from tests.visiting import signed_in, words
 
@@ -83,6 +86,31 @@ def test_layout_no_visit_is_stored(alice: User):
     visitor.get("/help/")
     store_visits()
     assert PageVisit.objects.get().account_id == alice.account_id
+
+
+@about(Purpose.SHARING)
+def test_sharing_no_consent_to_share_stands(alice: User):
+    partner = legal.make_recipient("partner")
+    agreement = consenting.Agreement("sharing", ("contact",), partner.pk)
+    consenting.give(alice.account_id, agreement, by=alice, submission=uuid7())
+    stop(alice, Purpose.SHARING)
+    assert not ConsentGrant.objects.live(timezone.now()).exists()
+
+    # Agreeing again allows it again.
+    consenting.give(alice.account_id, agreement, by=alice, submission=uuid7())
+    assert ConsentGrant.objects.live(timezone.now()).count() == 1
+    assert not restricting.is_restricted(alice.account_id, Purpose.SHARING)
+
+
+@about(Purpose.MARKETING)
+def test_marketing_no_consent_to_news_stands(alice: User):
+    news = consenting.Agreement("marketing")
+    consenting.give(alice.account_id, news, by=alice, submission=uuid7())
+    stop(alice, Purpose.MARKETING)
+    assert not ConsentGrant.objects.live(timezone.now()).exists()
+
+    consenting.give(alice.account_id, news, by=alice, submission=uuid7())
+    assert ConsentGrant.objects.live(timezone.now()).count() == 1
 
 
 @about(Purpose.FRAUD)

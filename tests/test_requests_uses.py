@@ -64,7 +64,8 @@ def test_an_opt_out_is_granted_at_once_and_can_be_read_later(alice: User) -> Non
     request = requesting.ask(alice.account_id, Wish("opt_out"), by=alice, submission=uuid7())
 
     assert request.status == Status.FULFILLED
-    assert Restriction.objects.get().ground == Restriction.Ground.OPT_OUT
+    placed = Restriction.objects.filter(ground=Restriction.Ground.OPT_OUT)
+    assert {one.purpose for one in placed} == {Purpose.LAYOUT, Purpose.SHARING}
     relay()
     assert [letter.subject for letter in mail.outbox if request.reference in letter.subject] == [
         f"Your request {request.reference} is done"
