@@ -78,6 +78,7 @@ class Eyes:
     user: User
     seen: set[str] = field(default_factory=set)
     _names: dict[str, str] = field(default_factory=dict)
+    _knows_colleagues: bool = False
 
     def who(self, actor: str | UUID | None) -> str:
         """Return who did something, as this role may be told: a colleague by the name they sign in with.
@@ -89,6 +90,15 @@ class Eyes:
         if known not in self._names:
             self._names[known] = self._name(known)
         return self._names[known]
+
+    def know_colleagues(self) -> None:
+        """Learn the names of all colleagues at once: a list of many rows would ask for each."""
+        if self._knows_colleagues or category_view(self.user, Category.IDENTITY) != View.SHOWN:
+            return
+        self._knows_colleagues = True
+        for person in Person.objects.filter(account=None):
+            actor = f"staff:{person.user_id}"
+            self._names.setdefault(actor, _name_of(person) or actor)
 
     def _name(self, actor: str) -> str:
         kind, _, pk = actor.partition(":")
