@@ -31,6 +31,7 @@ from accounts.models import Person, User
 from accounts.models.money import BILLED_TO
 from accounts.roles import View, category_view, may, roles_of
 from accounts.safeguards import ledger
+from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
 
 if TYPE_CHECKING:
@@ -442,11 +443,17 @@ class RecordAdmin(ModelAdmin):
         return super().changelist_view(request, {"list_acts": links, **(extra_context or {})})
 
 
+class Identifiers(forms.CharField):
+    """Numbers, references, addresses or ids that something is looked up by; what is none of them finds nothing."""
+
+
 def asking(form: forms.Form) -> forms.Form:
-    """Return the form with an error for an empty field that says what to enter."""
+    """Return the form with an error for an empty field that says what to enter, and for a card number in words (P4)."""
     for each in form.fields.values():
         if each.widget.is_hidden:
             continue
+        if isinstance(each, forms.CharField) and not isinstance(each, Identifiers):
+            each.validators.append(refuse_card_number)
         label = str(each.label)
         each.error_messages["required"] = f"Enter this: {label[:1].lower()}{label[1:]}."
     return form

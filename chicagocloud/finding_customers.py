@@ -12,6 +12,7 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
+from accounts.admin_base import Identifiers
 from accounts.datamap import Category
 from accounts.models import Account, Contact, Invoice, SignInIdentifier, Ticket, User
 from accounts.models.contacts import address_digest
@@ -25,7 +26,7 @@ NUMBER = re.compile(r"[1-9][0-9]{8}", re.ASCII)
 class FindForm(forms.Form):
     """One field for all three."""
 
-    wanted = forms.CharField(
+    wanted = Identifiers(
         label="Account number, reference or e-mail address",
         max_length=254,
         help_text="For instance 123456789, DEL-7F3K-22QM, INV-7F3K-22QM or name@example.com.",

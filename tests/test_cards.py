@@ -10,9 +10,12 @@ import pytest
 from django import forms
 from django.apps import apps
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.admin_base import Identifiers
 from accounts.datamap import entries
 from accounts.keys.identifiers import code, reference, uuid7
 from accounts.models import Contact, Invoice, Order, User
@@ -170,8 +173,12 @@ NAMES = {("open-dispute", "processor")}
 
 
 def texts() -> list[tuple[str, str]]:
-    """Return every field of staff's forms that takes free text, as (slug of the act, field)."""
-    fields = [(act.slug, *item) for _, act in acts() for item in act.form_class.base_fields.items()]
+    """Return the fields of staff's forms that take free text and are sent here, as (slug of the act, field).
+
+    Those of disclosures need a room of papers to be sent; `test_every_form_of_staff_refuses_one` asks all forms.
+    """
+    sent = [act for room, act in acts() if room.opts.app_label != "disclosures"]
+    fields = [(act.slug, *item) for act in sent for item in act.form_class.base_fields.items()]
     return [
         (slug, name) for slug, name, field in fields if type(field) is forms.CharField and (slug, name) not in NAMES
     ]
@@ -179,7 +186,7 @@ def texts() -> list[tuple[str, str]]:
 
 def typed(world: World, slug: str, name: str, text: str) -> str:
     """Type a text into one field of an act's form; return the page, or "done" where it was taken."""
-    [(room, act)] = [found for found in acts() if found[1].slug == slug]
+    [(room, act)] = [(room, act) for room, act in acts() if act.slug == slug and room.opts.app_label != "disclosures"]
     role = next(role for role in ROLES if act.is_open_to(world.staff[role]))
     if slug in OF_AN_OPEN_ACCOUNT and not Order.objects.in_review().exists():
         cancelling.cancel(world.request.pk, by=world.customer)
@@ -211,3 +218,41 @@ def test_no_free_text_of_staff_takes_one(slug: str, name: str):
 
 def test_the_walk_over_staffs_forms_finds_them():
     assert {("make", "name"), ("reply", "text"), ("place-hold", "matter"), ("pause", "reason")} <= set(texts())
+
+
+def words_of(form: forms.Form) -> list[str]:
+    """Return the fields of a form into which somebody types words."""
+    return [
+        name
+        for name, field in form.fields.items()
+        if isinstance(field, forms.CharField) and not isinstance(field, Identifiers) and not field.widget.is_hidden
+    ]
+
+
+def refusing(world: World, text: str) -> dict[str, bool]:
+    """Type a text into every field of words of every form of staff; return which call it a card number."""
+    found = {}
+    for room, act in acts():
+        record = a_record(room, world) if act.needs_record else None
+        view = act(room=room)
+        view.request = RequestFactory().post("/")
+        view.request.user = world.staff["legal"]
+        for name in words_of(view.form(record)):
+            errors = view.form(record, QueryDict(mutable=True) | {name: text}).errors.get(name, [])
+            found[f"{room.opts.label}.{act.slug}.{name}"] = any("card number" in str(error) for error in errors)
+    return found
+
+
+@pytest.mark.usefixtures("committed")
+def test_every_form_of_staff_refuses_one(monkeypatch: pytest.MonkeyPatch):
+    world = make_world()
+    card = "4242424242424242"
+
+    refused = refusing(world, card)
+    assert len(refused) > 60
+    assert [name for name, is_refused in refused.items() if not is_refused] == []
+    # The controls: other words are taken, and without the check so would the number be.
+    assert not any(refusing(world, "Ordinary words").values())
+    monkeypatch.setattr("accounts.admin_base.refuse_card_number", lambda text: None)
+    taken = [name for name, is_refused in refusing(world, card).items() if not is_refused]
+    assert {"disclosures.LegalRequest.add-note.text", "accounts.Ticket.reply.text"} <= set(taken)

@@ -1,4 +1,4 @@
-"""Legal requests in a real browser: entered, checked and verified by one member of staff without scripting; axe-core."""
+"""Legal requests in a real browser: entered, checked, verified by one member of staff without scripting; axe-core."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from accounts.admin.links import account_link
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
 from accounts.models import Invoice, State, User
 from accounts.page_forms import SentOnce
-from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment, money
 
 
@@ -52,14 +51,12 @@ class PaymentForm(SentOnce):
         label="How it was paid",
         max_length=60,
         help_text="For instance: bank transfer. The customer reads this on the invoice.",
-        validators=[refuse_card_number],
     )
     reference = forms.CharField(
         label="Reference of the payment",
         max_length=120,
         required=False,
         help_text="As the bank gives it. No card numbers.",
-        validators=[refuse_card_number],
     )
 
 
@@ -137,7 +134,6 @@ def _line_fields(number: int) -> dict[str, forms.Field]:
             label=f"Line {number}: what is billed",
             max_length=invoicing.LONGEST_TEXT,
             required=is_first,
-            validators=[refuse_card_number],
             help_text="The customer reads it on the invoice." if is_first else "",
         ),
         f"quantity_{number}": forms.IntegerField(

@@ -13,7 +13,6 @@ from accounts import issuing, scopes
 from accounts.admin_base import Act, Eyes, RecordAdmin, Section
 from accounts.models import ApiToken, User
 from accounts.networks import clean_networks
-from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
 
 
@@ -33,7 +32,6 @@ class TokenForm(forms.Form):
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="One to a line, like 203.0.113.0/24. Leave this empty and it works from anywhere.",
-        validators=[refuse_card_number],
     )
 
     def clean_networks(self) -> list[str]:

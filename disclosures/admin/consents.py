@@ -17,7 +17,6 @@ from accounts.datamap import Category
 from accounts.models import Account, User
 from accounts.page_forms import SentOnce
 from accounts.roles import sees_sealed
-from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
 from accounts.uploading import UploadsField
 from disclosures import consenting
@@ -45,7 +44,6 @@ class RecordForm(SentOnce):
         max_length=2000,
         min_length=10,
         widget=forms.Textarea(attrs={"rows": 4}),
-        validators=[refuse_card_number],
         help_text="When, to whom, and in which words. The customer reads it.",
     )
     attached = UploadsField(label="The letter, if there is one", required=False, most=1)

@@ -20,7 +20,7 @@ from django.utils.html import format_html
 
 from accounts import proofs
 from accounts.admin.links import account_link
-from accounts.admin_base import Act, Eyes, RecordAdmin, Section, asking, staff
+from accounts.admin_base import Act, Eyes, Identifiers, RecordAdmin, Section, asking, staff
 from accounts.datamap import Category
 from accounts.downloading import download
 from accounts.errors import NotActionable
@@ -65,13 +65,13 @@ class ChoiceForm(forms.Form):
     )
     period_from = MomentField(label="From")
     period_to = MomentField(label="Until")
-    omitted = forms.CharField(
+    omitted = Identifiers(
         label="Fields to leave out",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="One in a line, as the packet names them: accounts.contact.phone",
     )
-    items = forms.CharField(
+    items = Identifiers(
         label="Confidential items",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -100,13 +100,13 @@ class ChoiceForm(forms.Form):
 class PrepareForm(SentOnce, ChoiceForm):
     """A new disclosure: on one ground, about one account or none."""
 
-    ground = forms.CharField(
+    ground = Identifiers(
         label="Ground",
         max_length=60,
         help_text="The reference of a legal request (LEG-…) or a consent (CON-…), or the name of a table of figures.",
     )
-    account = forms.CharField(label="Account number", max_length=20, required=False, help_text="None for figures.")
-    recipient = forms.CharField(
+    account = Identifiers(label="Account number", max_length=20, required=False, help_text="None for figures.")
+    recipient = Identifiers(
         label="Recipient", max_length=20, required=False, help_text="For figures only: its reference (REC-…)."
     )
     purpose = forms.CharField(label="Why", max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
@@ -249,7 +249,7 @@ class Review(Act):
 class ApproveForm(forms.Form):
     """The reference typed by hand, and what was looked at."""
 
-    reference = forms.CharField(label="Type the reference of this disclosure", max_length=20)
+    reference = Identifiers(label="Type the reference of this disclosure", max_length=20)
     note = forms.CharField(label="What you checked", max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
     packet_hash = forms.CharField(widget=forms.HiddenInput)
 
@@ -645,7 +645,7 @@ class IncidentAdmin(RecordAdmin):
 class CompelForm(forms.Form):
     """What a court orders, and why it cannot be refused."""
 
-    account = forms.CharField(label="Account number", max_length=20)
+    account = Identifiers(label="Account number", max_length=20)
     category = forms.ChoiceField(
         label="What", choices=[("business", "business information"), ("confidential", "confidential items")],
         widget=forms.RadioSelect,

@@ -10,8 +10,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from accounts.admin_base import Identifiers
 from accounts.page_forms import SentOnce
-from accounts.safeguards.cards import refuse_card_number
 from accounts.uploading import MOST_FILES, FilesInput
 from disclosures.models import Check, Instrument, LegalLetter, LegalRequest, Outcome, Recipient, Sought
 from disclosures.receiving import Person
@@ -41,7 +41,6 @@ class Words(forms.CharField):
             label=label,
             max_length=longest,
             widget=forms.Textarea(attrs={"rows": rows}),
-            validators=[refuse_card_number],
             **kwargs,
         )
 
@@ -91,7 +90,7 @@ def _recipients() -> list[tuple[str, str]]:
     return [("", "not known yet"), *((str(pk), f"{name}, {place} ({ref})") for pk, name, ref, place in named)]
 
 
-class Letter(forms.CharField):
+class Letter(Identifiers):
     """The reference of a preservation letter that prepared the ground."""
 
     def __init__(self) -> None:
@@ -140,19 +139,19 @@ class Scope(forms.Form):
 class PersonsForm(forms.Form):
     """Whom a request seeks, one a line."""
 
-    accounts = forms.CharField(
+    accounts = Identifiers(
         label="Account numbers", required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="One a line."
     )
-    emails = forms.CharField(
+    emails = Identifiers(
         label="E-mail addresses", required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="One a line."
     )
-    domains = forms.CharField(
+    domains = Identifiers(
         label="Domains",
         required=False,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="One a line. There is no search by domain: a person decides whose it is.",
     )
-    addresses = forms.CharField(
+    addresses = Identifiers(
         label="IP addresses with their time",
         required=False,
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -235,7 +234,7 @@ class ReceiveForm(SentOnce, PersonsForm, Scope):
 class FindForm(forms.Form):
     """One field for reference, docket and whom a request seeks."""
 
-    wanted = forms.CharField(
+    wanted = Identifiers(
         label="Reference, docket, account number, e-mail address or IP address",
         max_length=254,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "size": 40}),
@@ -255,7 +254,7 @@ class DecideForm(forms.Form):
     """Whose account it is that nobody or several were found for."""
 
     sought = forms.ChoiceField(label="Person sought", widget=forms.RadioSelect)
-    number = forms.CharField(
+    number = Identifiers(
         label="Account number", max_length=20, required=False, help_text="Empty means: not a customer of ours."
     )
 
@@ -307,7 +306,7 @@ class LetterForm(forms.Form):
 class EditForm(forms.Form):
     """The words of a letter."""
 
-    subject = forms.CharField(label="Subject", max_length=200, validators=[refuse_card_number])
+    subject = forms.CharField(label="Subject", max_length=200)
     body = Words("Text", rows=18, longest=10_000)
 
 

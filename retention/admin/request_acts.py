@@ -13,7 +13,6 @@ from django.utils.html import format_html
 
 from accounts.admin_base import Act, Eyes, Section
 from accounts.models import User
-from accounts.safeguards.cards import refuse_card_number
 from accounts.templatetags.portal_tags import moment
 from retention import conversing, deciding, extending, proving, request_clocks
 from retention.admin.matching import matching_sections
@@ -91,7 +90,6 @@ class TextForm(forms.Form):
         label="Your text",
         max_length=LONGEST,
         widget=forms.Textarea(attrs={"rows": 8}),
-        validators=[refuse_card_number],
         help_text="Write no card numbers.",
     )
 
@@ -103,7 +101,6 @@ class ReasonForm(forms.Form):
         label="Why more time is needed",
         max_length=1_000,
         widget=forms.Textarea(attrs={"rows": 4}),
-        validators=[refuse_card_number],
         help_text="The person reads it on the request's page. Write no card numbers.",
     )
 
@@ -164,7 +161,6 @@ class FulfilForm(forms.Form):
         label="Your answer",
         max_length=LONGEST,
         widget=forms.Textarea(attrs={"rows": 8}),
-        validators=[refuse_card_number],
         initial="We did what you asked for.",
         help_text="The person reads it in the portal. Write no card numbers.",
     )
@@ -199,7 +195,6 @@ class DenyForm(forms.Form):
         label="Explanation",
         max_length=LONGEST,
         widget=forms.Textarea(attrs={"rows": 8}),
-        validators=[refuse_card_number],
         help_text="The person reads it in the portal. Write no card numbers.",
     )
 
