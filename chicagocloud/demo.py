@@ -32,7 +32,7 @@ from accounts.models import (
 from accounts.registering import PostalAddress, register, register_staff
 from accounts.roles import Role
 from accounts.signing_in import find
-from chicagocloud import demo_life
+from chicagocloud import demo_disclosures, demo_life
 from retention import disputing, placing, telling
 from retention.models import Hold
 
@@ -265,8 +265,9 @@ def _account(user: User) -> Account:
 
 
 def _stays_free(user: User, staff: dict[Role, User]) -> None:
-    """Nothing holds this account; it has a second member."""
+    """Nothing holds this account; it has a second member, and agreed to share with a partner."""
     demo_life.add_member(user, MEMBER, password_of(MEMBER))
+    demo_disclosures.agree(user, staff[Role.LEGAL])
 
 
 def _is_held_and_told(user: User, staff: dict[Role, User]) -> None:
@@ -274,6 +275,7 @@ def _is_held_and_told(user: User, staff: dict[Role, User]) -> None:
     matter = "Demo: a civil case, told by letter"
     hold = placing.place(_account(user).pk, Hold.Kind.LEGAL, by=legal.actor, matter=matter)
     telling.tell(hold.pk, by=legal, how="letter")
+    demo_disclosures.serve(user, legal, timezone.now())
 
 
 def _is_held_untold(user: User, staff: dict[Role, User]) -> None:

@@ -22,8 +22,8 @@ from accounts.models import Order, State, Ticket, User
 from accounts.restricting import stopped
 from accounts.roles import may, sees_sealed
 from accounts.templatetags.portal_tags import moment
-from disclosures import preserving
-from disclosures.models import LegalRequest, Sought
+from disclosures import compelling, informing, preparing, preserving
+from disclosures.models import Compulsion, Disclosure, Incident, LegalNotice, LegalRequest, Sought, Stage
 from retention import sight
 from retention.models import DeletionRequest, Dispute, Hold, PrivacyRequest
 
@@ -78,6 +78,8 @@ def piles(user: User) -> Iterator[Pile]:
         yield from _requests(user, now)
     if may(user, "disclosures.view_legalrequest") and sees_sealed(user):
         yield from _legal(user, now)
+    if may(user, "disclosures.prepare_disclosure") and sees_sealed(user):
+        yield from _disclosures(user, now)
 
 
 def _legal(user: User, now: dt.datetime) -> Iterator[Pile]:
@@ -106,6 +108,41 @@ def _legal(user: User, now: dt.datetime) -> Iterator[Pile]:
         "received_at",
         _served,
     )
+
+
+def _disclosures(user: User, now: dt.datetime) -> Iterator[Pile]:
+    """Yield what leaves the company: what waits for me, what came back to me, and what is approved or released."""
+    others = Disclosure.objects.filter(state=Stage.SUBMITTED).exclude(made_by=user.pk)
+    mine = Disclosure.objects.filter(made_by=user.pk, state__in=preparing.EDITABLE)
+    approved = Disclosure.objects.filter(state=Stage.APPROVED)
+    released = Disclosure.objects.filter(state=Stage.RELEASED, delivery=None)
+    compelled = Compulsion.objects.filter(confirmed_at=None).exclude(recorded_by=user.pk)
+    owed = LegalNotice.objects.filter(sent_at=None, pk__in=informing.due(now)).select_related("request")
+    incidents = Incident.objects.filter(closed_at=None)
+    yield Pile("Disclosures to review", "No disclosure waits for your review.", others, "submitted_at", _reference)
+    yield Pile("My disclosures to go on with", "Nothing of yours is unfinished.", mine, "made_at", _staged)
+    yield Pile("Disclosures to release", "Nothing approved waits.", approved, "submitted_at", _reference)
+    yield Pile("Disclosures to deliver", "Everything released was sent.", released, "released_at", _reference)
+    if may(user, compelling.CONFIRM):
+        compelled = compelled.select_related("legal_request")
+        yield Pile("Compulsions to confirm", "No compulsion waits for you.", compelled, "recorded_at", _compelled)
+    yield Pile(
+        "Customers to be told of a request",
+        "Every customer who may be told was told.",
+        owed,
+        "owed_since",
+        lambda notice: _served(notice.request),
+        lambda notice: notice.request,
+    )
+    yield Pile("Mistaken releases", "No mistaken release is open.", incidents, "act_by", _reference)
+
+
+def _staged(disclosure: Disclosure) -> str:
+    return f"{disclosure.reference}: {disclosure.get_state_display()}"
+
+
+def _compelled(compulsion: Compulsion) -> str:
+    return f"{compulsion.legal_request.reference}: {compulsion.get_category_display()}"
 
 
 def _served(request: LegalRequest) -> str:
@@ -159,8 +196,8 @@ def _dispute(dispute: Dispute) -> str:
     return f"{dispute.processor} on {dispute.account.number}"
 
 
-def _reference(ticket: Ticket) -> str:
-    return ticket.reference
+def _reference(row: Any) -> str:
+    return str(row.reference)
 
 
 def _address(row: models.Model) -> str:

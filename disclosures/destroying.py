@@ -1,4 +1,4 @@
-"""The bytes of packets end: some time after delivery, after the way of a disclosure ended, or with the account (P12).
+"""The bytes of packets end: after delivery, after their disclosure ended or got another, or with the account (P12).
 
 Never while an active hold covers the account, whoever asks. First the content goes, then the packet is marked, and in a
 later transaction its key: what backups hold of it is noise then. Hash and manifest stay.
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 200
 NEEDED = (Stage.SUBMITTED, Stage.APPROVED, Stage.RELEASED)
+ENDED = (Stage.RETURNED, Stage.REFUSED, Stage.EXPIRED, Stage.WITHDRAWN)
 
 
 def destroy_due(at: dt.datetime | None = None) -> int:
@@ -38,9 +39,11 @@ def due(at: dt.datetime) -> list[UUID]:
     """Return the packets whose time is over and that nothing holds, oldest first."""
     before = at - schedule.span("packet")
     waits = Q(disclosure__state__in=NEEDED, disclosure__packet_hash=F("sha256"))
+    newer = Packet.objects.filter(disclosure=OuterRef("disclosure"), number__gt=OuterRef("number"))
     over = (
         Q(disclosure__delivered_at__lte=before)
-        | Q(~Q(disclosure__state=Stage.DELIVERED), made_at__lte=before)
+        | Q(disclosure__state__in=ENDED, disclosure__ended_at__lte=before)
+        | Exists(newer.filter(made_at__lte=before))
         | Q(disclosure__account__state=State.ERASED)
     )
     # Held ones are left out here, so that many of them keep no other back; the lock asks again.

@@ -141,7 +141,9 @@ def end_challenge(challenge_id: UUID, how: str, *, by: User, at: dt.datetime | N
     with keyring(), transaction.atomic(durable=True):
         account_id = NoticeChallenge.objects.values_list("account_id", flat=True).get(pk=challenge_id)
         account = Account.objects.locked([account_id]).get()
-        found = NoticeChallenge.objects.get(pk=challenge_id)
+        found = NoticeChallenge.objects.filter(pk=challenge_id).first()
+        if found is None:
+            raise NotActionable("This challenge was deleted with its account.")
         if by.is_staff:
             refuse_without(by, TELL)
         elif how != NoticeChallenge.Ending.GIVEN_UP:

@@ -152,8 +152,8 @@ def withdraw(disclosure_id: UUID, *, by: User, reason: str, at: dt.datetime | No
 def end(disclosure: Disclosure, state: str, actor: str, word: str, reason: str, at: dt.datetime) -> None:
     """Move a locked disclosure out of the way to a release, and void what was approved."""
     disclosure.approvals.filter(voided_at=None).update(voided_at=at, voided_why=word)
-    disclosure.state, disclosure.ended_reason = Stage(state), reason or None
-    disclosure.save(update_fields=["state", "ended_reason"])
+    disclosure.state, disclosure.ended_reason, disclosure.ended_at = Stage(state), reason or None, at
+    disclosure.save(update_fields=["state", "ended_reason", "ended_at"])
     ledger.record(actor, f"disclosure.{word}", disclosure.pk, at=at)
 
 

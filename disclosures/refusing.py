@@ -20,10 +20,16 @@ from retention.refusals import code_of
 
 # A basis, an approval, a packet or the account is not what a release needs.
 REFUSED = "PH005"
+# Something that passes by waiting keeps a release back.
+WAITS = "PH006"
 
 
 class Unsupported(NotActionable):
     """The database refuses: what the disclosure stands on is not there any more."""
+
+
+class Waits(Unsupported):
+    """The database refuses for now: what was approved stays, and nothing of it changed."""
 
 
 def locked(disclosure_id: UUID) -> Disclosure:
@@ -43,11 +49,13 @@ def in_words(disclosure: Disclosure) -> Iterator[None]:
         with transaction.atomic():
             yield
     except Error as error:
-        if code_of(error) != REFUSED:
+        code = code_of(error)
+        if code not in {REFUSED, WAITS}:
             raise
         said = getattr(getattr(error.__cause__, "diag", None), "message_primary", "") or ""
         why = said.partition(": ")[2] or said
-        raise Unsupported(f"Disclosure {disclosure.reference}: {why}. Nothing left the company.") from error
+        kind = Waits if code == WAITS else Unsupported
+        raise kind(f"Disclosure {disclosure.reference}: {why}. Nothing left the company.") from error
 
 
 def refuse_without(by: User, act: str) -> None:

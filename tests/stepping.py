@@ -32,6 +32,8 @@ class Stepped(threading.Thread):
         self.patterns = [re.compile(pattern) for pattern in patterns]
         self.steps = len(patterns) + 2
         self.outcome = ""
+        # When the last transaction was committed, by the clock of `time.monotonic`.
+        self.committed = 0.0
         self.backend = 0
         self._change = threading.Condition()
         self._granted = 0
@@ -48,6 +50,7 @@ class Stepped(threading.Thread):
             def gated_commit() -> None:
                 self._pass(self.steps)
                 commit()
+                self.committed = time.monotonic()
 
             connection.commit = gated_commit  # type: ignore[method-assign]
             self._pass(1)

@@ -20,10 +20,10 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.keys.models import KeyWrap
 from accounts.models import ConfidentialItem, User
-from accounts.safeguards import shredding
+from accounts.safeguards import ledger, shredding
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from disclosures import approving, compelling, delivering, destroying, incidents, packing, preparing, releasing
-from disclosures.models import Compulsion, Delivery, Disclosure, Packet, Stage
+from disclosures.models import Compulsion, Delivery, Disclosure, Packet, PacketPart, Stage
 from disclosures.preparing import Choice, Ground
 from disclosures.refusing import Unsupported
 from retention import placing
@@ -242,6 +242,59 @@ def test_what_is_still_needed_stays_and_what_was_given_up_goes(alice: User, lena
     assert destroying.destroy_due(later) == 1
     assert Packet.objects.get(disclosure=waits).destroyed_at is None
     assert Packet.objects.get(disclosure=given_up).destroyed_at is not None
+
+
+def test_the_time_of_the_bytes_runs_from_the_end_of_their_disclosure(alice: User, lena: User, paul: User):
+    """Not from when they were made: what came back and was submitted again needs its newest packet only."""
+    made = draft(alice, lena)
+    preparing.submit(made.pk, by=lena)
+    begun = timezone.now()
+    approving.send_back(made.pk, by=paul, reason="Less.", at=begun + 20 * DAY)
+    assert destroying.due(begun + 31 * DAY) == []
+    assert destroying.due(begun + 51 * DAY) == [made.packets.get().pk]
+    preparing.submit(made.pk, by=lena, at=begun + 25 * DAY)
+    first, second = made.packets.order_by("number")
+    assert destroying.due(begun + 54 * DAY) == []
+    assert destroying.due(begun + 56 * DAY) == [first.pk]
+    assert destroying.due(begun + 400 * DAY) == [first.pk], "the newest waits for its approval"
+    preparing.withdraw(made.pk, by=lena, reason="Settled.", at=begun + 60 * DAY)
+    assert second.pk not in destroying.due(begun + 89 * DAY)
+    assert second.pk in destroying.due(begun + 91 * DAY)
+
+
+@pytest.mark.parametrize("step", ["parts", "packet", "key", "ledger"])
+def test_a_crash_between_the_steps_of_the_end_leaves_all_or_nothing(
+    alice: User, lena: User, paul: User, step: str, monkeypatch: pytest.MonkeyPatch
+):
+    made = released(alice, lena, paul)
+    delivering.hand_over(made.pk, by=lena, to="The clerk")
+    later = timezone.now() + 31 * DAY
+    where, name = {
+        "parts": (PacketPart.objects.none().__class__, "update"),
+        "packet": (Packet.objects.none().__class__, "update"),
+        "key": (shredding, "order"),
+        "ledger": (ledger, "record"),
+    }[step]
+    whole = getattr(where, name)
+
+    def dies(*given: Any, **facts: Any) -> Any:
+        if step in {"parts", "packet"}:
+            whole(*given, **facts)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(where, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            destroying.destroy_due(later)
+    packet = Packet.objects.get()
+    assert packet.destroyed_at is None
+    with keyring():
+        assert packing.contents(packet)["records.json"]
+    assert shredding.pending() == []
+
+    assert destroying.destroy_due(later) == 1
+    assert len(shredding.pending()) == 1
+    assert LedgerEntry.objects.filter(action="packet.destroyed").count() == 1
 
 
 def test_a_ground_without_a_register_gives_nothing(alice: User, lena: User):

@@ -19,10 +19,10 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards.models import LedgerEntry
-from disclosures import approving, consenting, packing, preparing, releasing
+from disclosures import answering, approving, consenting, packing, preparing, releasing
 from disclosures.models import Approval, ConsentGrant, Disclosure, LegalRequest, Recipient, Stage
 from disclosures.preparing import Choice, Ground
-from disclosures.refusing import Unsupported
+from disclosures.refusing import Unsupported, Waits
 from retention import closing, placing
 from retention.sight import ledger_for
 from tests import legal
@@ -245,6 +245,38 @@ def test_what_ended_in_between_expires_it_in_words(
         releasing.release(made.pk, by=lena)
     assert state_of(made) == Stage.EXPIRED
     assert not Approval.objects.filter(voided_at=None).exists()
+
+
+@pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "submitted"])
+@pytest.mark.parametrize("spoil", [close_recipient, quash, hold])
+def test_what_stands_on_nothing_any_more_expires_by_itself(
+    alice: User, lena: User, paul: User, spoil: Callable[[LegalRequest], None], is_approved: bool
+):
+    request = told_request(alice)
+    made = draft(alice, lena, request=request)
+    preparing.submit(made.pk, by=lena)
+    if is_approved:
+        approve(made, paul)
+    assert releasing.lapse() == 0
+    spoil(request)
+    assert releasing.lapse() == 1
+    assert state_of(made) == Stage.EXPIRED
+    with keyring():
+        assert "Nothing left the company" in str(made.ended_reason)
+    assert releasing.lapse() == 0
+
+
+def test_an_objection_keeps_a_release_back_and_nothing_else(alice: User, lena: User, paul: User):
+    request = told_request(alice)
+    made = draft(alice, lena, request=request)
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    answering.object_to(request.pk, by=lena, reason="Overbroad.")
+    with pytest.raises(Waits, match="an objection stands"):
+        releasing.release(made.pk, by=lena)
+    assert releasing.lapse() == 0
+    answering.end_objection(request.pk, by=lena, reason="The court decided.")
+    assert releasing.release(made.pk, by=lena).state == Stage.RELEASED
 
 
 def test_what_passes_by_waiting_keeps_its_approval(alice: User, lena: User, paul: User):

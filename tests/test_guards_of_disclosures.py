@@ -186,7 +186,7 @@ def test_an_edit_is_another_version_of_a_draft_only(alice: User, maker: User, ch
     row.update(categories=["contact"], version=2)
     submit(disclosure)
     refused(lambda: row.update(categories=["identity"], version=3), "stays as it is")
-    row.update(state="returned")
+    row.update(state="returned", ended_at=timezone.now())
     refused(lambda: submit(disclosure, packet=None, packet_hash="0" * 64), "no such packet")
     refused(lambda: row.update(state="released", released_at=timezone.now(), released_by=uuid4()), "cannot go from")
 
@@ -374,7 +374,7 @@ def test_a_packet_goes_by_its_order_only(alice: User, maker: User, checker: User
     refused(lambda: row.update(destroyed_at=timezone.now()), "still has its bytes")
     refused(lambda: row.update(manifest={}), "stays as it was made")
     refused(lambda: parts._raw_delete("default"))
-    Disclosure.objects.filter(pk=disclosure.pk).update(state="withdrawn")
+    Disclosure.objects.filter(pk=disclosure.pk).update(state="withdrawn", ended_at=timezone.now())
     with transaction.atomic():
         hold = placing.place_within(alice.account_id, "provisional", by="system")
     refused(lambda: parts.update(content=None), "governed")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import resource
+import time
 from typing import Any
 from uuid import UUID
 
@@ -285,6 +287,33 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(alice: User, maker: User) -
     packet = by_request(alice, maker, "grand_jury_subpoena", categories=["contact"])
     with keyring():
         assert b"\"'=HYPERLINK" in packing.contents(packet)["accounts.contact.csv"]
+
+
+@pytest.mark.stress
+def test_a_packet_of_a_hundred_thousand_events(maker: User) -> None:
+    """Built and sealed in bounded memory and time; what the account's lock is held for is said."""
+    user = make_customer("carla")
+    now, step = timezone.now(), 80 * DAY / 100_000
+    with keyring():
+        for start in range(0, 100_000, 5_000):
+            AccessEvent.objects.bulk_create(
+                AccessEvent(
+                    account_id=user.account_id,
+                    kind=AccessEvent.Kind.SIGN_IN,
+                    ip=f"203.0.113.{number % 256}",
+                    browser="Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+                    at=now - step * number,
+                )
+                for number in range(start, start + 5_000)
+            )
+    request = legal.make_request(user.account, categories=["access"])
+    began = time.perf_counter()
+    packet = packed(user, maker, legal_request=request, categories=["access"])
+    seconds, peak = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{packet.rows} rows in {seconds:.1f} s, {peak:.0f} MB at most in this process")
+    assert packet.rows == 100_000
+    assert seconds < 60
+    assert peak < 1024
 
 
 def test_what_is_past_its_schedule_is_in_possession_all_the_same(maker: User) -> None:

@@ -1,5 +1,6 @@
 -- The guards of what leaves the company; functions that exist are replaced whole (the newest file counts).
 -- PH005: a disclosure is refused by its basis, its approval, its packet or the state of its account.
+-- PH006: a release is refused by something that passes by waiting; what was approved stays.
 
 ------------------------------------------------------------------------------------------------ governed tables
 
@@ -608,7 +609,7 @@ BEGIN
     END IF;
     IF a_basis IN ('legal_request', 'emergency') THEN
         SELECT q.instrument, q.recipient_id, q.categories, q.period_from, q.period_to, q.verified_at, q.closed_at,
-               q.alarmed_at, q.objected_at, q.objection_ended_at, q.is_governmental INTO asked
+               q.alarmed_at, q.is_governmental INTO asked
           FROM public.disclosures_legalrequest q WHERE q.id = a_request FOR SHARE;
         IF asked.verified_at IS NULL OR asked.closed_at IS NOT NULL THEN
             RETURN 'its request is not verified or has ended';
@@ -623,9 +624,6 @@ BEGIN
         IF asked.instrument = 'emergency' AND (whom.kind NOT IN ('authority', 'court') OR asked.alarmed_at IS NULL
            OR NOT EXISTS (SELECT 1 FROM public.disclosures_legaldocument c WHERE c.request_id = a_request)) THEN
             RETURN 'an emergency takes an authority, its declaration and the alarm';
-        END IF;
-        IF asked.objected_at IS NOT NULL AND asked.objection_ended_at IS NULL THEN
-            RETURN 'an objection stands against its request';
         END IF;
         PERFORM 1 FROM public.disclosures_sought s
           WHERE s.request_id = a_request AND s.account_id = an_account AND s.found = 'one';
@@ -658,12 +656,18 @@ END $guard$;
 REVOKE ALL ON FUNCTION public.disclosure_refusal(text, uuid, uuid, uuid, uuid, uuid, text[], uuid[], timestamptz, timestamptz)
     FROM PUBLIC;
 
--- Whether what the customer is owed before a release was done: told and waited, or an order of silence that stands.
-CREATE FUNCTION public.notice_refusal(a_request uuid, an_account uuid) RETURNS text LANGUAGE plpgsql VOLATILE
+-- What a release on a legal request waits for: the end of our objection, and what the customer is owed (told and waited,
+-- or an order of silence that stands).
+CREATE FUNCTION public.release_waits(a_request uuid, an_account uuid) RETURNS text LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
     told record;
 BEGIN
+    PERFORM 1 FROM public.disclosures_legalrequest q
+      WHERE q.id = a_request AND q.objected_at IS NOT NULL AND q.objection_ended_at IS NULL FOR SHARE;
+    IF FOUND THEN
+        RETURN 'an objection stands against its request';
+    END IF;
     SELECT n.id, n.sent_at, n.release_from INTO told FROM public.disclosures_legalnotice n
      WHERE n.request_id = a_request AND n.account_id = an_account FOR SHARE;
     IF told.sent_at IS NOT NULL THEN
@@ -685,7 +689,36 @@ BEGIN
     END IF;
     RETURN 'the customer was not told, and no order of silence stands';
 END $guard$;
-REVOKE ALL ON FUNCTION public.notice_refusal(uuid, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.release_waits(uuid, uuid) FROM PUBLIC;
+
+-- Why a submitted or approved disclosure cannot be released any more, however long anybody waits; empty while it can.
+CREATE FUNCTION public.disclosure_ended(a_disclosure uuid) RETURNS text LANGUAGE plpgsql VOLATILE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+DECLARE
+    d record;
+    stands record;
+BEGIN
+    SELECT * INTO d FROM public.disclosures_disclosure x WHERE x.id = a_disclosure AND x.state IN ('submitted', 'approved');
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF d.account_id IS NOT NULL THEN
+        SELECT a.state, a.hold_epoch INTO stands FROM public.accounts_account a WHERE a.id = d.account_id;
+        IF (stands.state, stands.hold_epoch) IS DISTINCT FROM (d.assumed_state, d.assumed_epoch) THEN
+            RETURN 'the account is not as it was when the packet was made';
+        END IF;
+    END IF;
+    IF d.state = 'approved' AND NOT EXISTS (
+        SELECT 1 FROM public.disclosures_approval v
+         WHERE v.disclosure_id = d.id AND v.packet_hash = d.packet_hash AND v.voided_at IS NULL
+           AND v.ends_at > clock_timestamp()) THEN
+        RETURN 'its approval was good for a day';
+    END IF;
+    RETURN public.disclosure_refusal(d.basis, d.account_id, d.recipient_id, d.consent, d.legal_request_id, d.aggregate_id,
+        d.categories, d.items, d.period_from, d.period_to);
+END $guard$;
+REVOKE ALL ON FUNCTION public.disclosure_ended(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.disclosure_ended(uuid) TO portal_runtime;
 
 CREATE FUNCTION public.guard_disclosure() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
@@ -767,9 +800,6 @@ BEGIN
     END IF;
     refusal := public.disclosure_refusal(OLD.basis, OLD.account_id, OLD.recipient_id, OLD.consent, OLD.legal_request_id,
         OLD.aggregate_id, OLD.categories, OLD.items, OLD.period_from, OLD.period_to);
-    IF refusal IS NULL AND NEW.state = 'released' AND OLD.basis = 'legal_request' THEN
-        refusal := public.notice_refusal(OLD.legal_request_id, OLD.account_id);
-    END IF;
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION 'disclosure %: %', OLD.id, refusal USING ERRCODE = 'PH005';
     END IF;
@@ -779,6 +809,12 @@ BEGIN
             AND v.ends_at > clock_timestamp() AND v.approved_by <> OLD.made_by;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'disclosure % has no approval of this packet by another person', OLD.id USING ERRCODE = 'PH005';
+        END IF;
+    END IF;
+    IF NEW.state = 'released' AND OLD.basis = 'legal_request' THEN
+        refusal := public.release_waits(OLD.legal_request_id, OLD.account_id);
+        IF refusal IS NOT NULL THEN
+            RAISE EXCEPTION 'disclosure %: %', OLD.id, refusal USING ERRCODE = 'PH006';
         END IF;
     END IF;
     RETURN NEW;

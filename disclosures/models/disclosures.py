@@ -100,6 +100,8 @@ class Disclosure(models.Model):
     assumed_state = models.CharField(max_length=10, blank=True)
     assumed_epoch = models.BigIntegerField(null=True)
     ended_reason = SealedText(max_length=2000, null=True)
+    # When it last left the way to a release: returned, refused, expired or withdrawn.
+    ended_at = models.DateTimeField(null=True)
     released_at = models.DateTimeField(null=True)
     released_by = models.UUIDField(null=True)
     delivered_at = models.DateTimeField(null=True)
@@ -185,6 +187,11 @@ class Disclosure(models.Model):
                 condition=~Q(state__in=["submitted", "approved", "released", "delivered"])
                 | (~Q(packet_hash="") & Q(submitted_at__isnull=False)),
                 name="disclosure_submitted_has_its_packet",
+            ),
+            # Its bytes end some time after it did.
+            models.CheckConstraint(
+                condition=~Q(state__in=["returned", "refused", "expired", "withdrawn"]) | Q(ended_at__isnull=False),
+                name="disclosure_ended_has_its_time",
             ),
             models.CheckConstraint(
                 condition=Q(period_from=None) | Q(period_to=None) | Q(period_to__gt=F("period_from")),
