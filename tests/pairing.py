@@ -61,6 +61,7 @@ NORMAL = (
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),
     (re.compile(r"@[0-9a-f]{6}\.example\b"), "@RANDOM.example"),
+    (re.compile(r"\bcopy-[0-9a-f]{6}\.txt\b"), "copy-RANDOM.txt"),
     (re.compile(r"\b2001:db8(?::a[0-9a-f]{3}){6}\b"), "ADDRESS"),
     (re.compile(r'name="session" value="[0-9a-f]{32}"'), "SESSION"),
     # How many requests are left of a minute's.
