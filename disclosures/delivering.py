@@ -56,7 +56,8 @@ def send(disclosure_id: UUID, *, by: User, method: str, at: dt.datetime | None =
         _undelivered(disclosure)
         packet = _packet(disclosure)
         passphrase = "-".join(secrets.token_hex(3) for _ in range(5)) if method == Delivery.Method.PASSPHRASE else ""
-        content = _encrypted(disclosure, packing.contents(packet), passphrase)
+        parts = {**packing.contents(packet), packing.MANIFEST: packing.manifest_of(packet)}
+        content = _encrypted(disclosure, parts, passphrase)
         PacketPart.objects.create(
             packet=packet,
             name=PART,

@@ -38,6 +38,7 @@ from retention import schedule
 STANDING = frozenset({Category.IDENTITY, Category.CONTACT, Category.BILLING, Category.SERVICES})
 # Grounds on which everything in possession may be reached; on the others what the customer is shown.
 IN_POSSESSION = frozenset({Basis.LEGAL_REQUEST.value, Basis.EMERGENCY.value})
+RECORDS, MANIFEST = "records.json", "manifest.json"
 JSON, CSV, PDF = "application/json", "text/csv", "application/pdf"
 ENDINGS: dict[str, str] = {MediaType.PDF: "pdf", MediaType.PNG: "png", MediaType.JPEG: "jpg", MediaType.TEXT: "txt"}
 FONTS = ("Libertinus Serif", "DejaVu Sans Mono")
@@ -120,6 +121,11 @@ def build(disclosure: Disclosure, *, by: User, at: dt.datetime) -> Packet:
 def hash_of(manifest: dict[str, Any]) -> str:
     """Return the hash of a manifest, of its canonical form."""
     return hashlib.sha256(rfc8785.dumps(manifest)).hexdigest()
+
+
+def manifest_of(packet: Packet) -> bytes:
+    """Return the manifest as it was approved (RFC 8785): the SHA-256 of these bytes is the packet's hash."""
+    return rfc8785.dumps(packet.manifest)
 
 
 def contents(packet: Packet) -> dict[str, bytes]:
@@ -227,7 +233,7 @@ def _within(disclosure: Disclosure, model: Model, time: str) -> Q:
 
 def _json(disclosure: Disclosure, tables: list[Table]) -> Part:
     content = {"disclosure": disclosure.reference, "records": {table.name: table.rows for table in tables}}
-    return Part("records.json", JSON, json.dumps(content, ensure_ascii=False, indent=1, default=str).encode())
+    return Part(RECORDS, JSON, json.dumps(content, ensure_ascii=False, indent=1, default=str).encode())
 
 
 def _csv(table: Table) -> Part:
@@ -249,7 +255,7 @@ def _of_figures(disclosure: Disclosure) -> tuple[list[Part], int]:
         [each["row"], each["column"], "" if each["count"] is None else each["count"]] for each in table.rows
     )
     content = {"disclosure": disclosure.reference, "query": table.query, "period": table.period, "figures": table.rows}
-    made = Part("records.json", JSON, json.dumps(content, indent=1).encode())
+    made = Part(RECORDS, JSON, json.dumps(content, indent=1).encode())
     return [made, Part("figures.csv", CSV, written.getvalue().encode())], len(table.rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import threading
@@ -84,7 +85,9 @@ def test_a_file_for_the_recipients_own_key_by_a_link_that_works_once(alice: User
     answer = stranger.post(path)
     assert answer["Content-Disposition"].startswith("attachment") and answer.status_code == 200
     archive = pyrage.decrypt(answer.content, [identity])
-    assert {"cover.pdf", "records.json", "accounts.person.csv"} <= names_in(archive)
+    assert {"cover.pdf", "records.json", "accounts.person.csv", "manifest.json"} <= names_in(archive)
+    manifest = zipfile.ZipFile(io.BytesIO(archive)).read("manifest.json")
+    assert hashlib.sha256(manifest).hexdigest() == made.packet_hash, "what was approved names every file"
     assert b"Alice Canary" not in answer.content
 
     delivery.refresh_from_db()

@@ -6,6 +6,7 @@ Those on legal grounds show to whoever may know of sealed matters; others see wh
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from accounts.admin_base import Act, Eyes, Identifiers, RecordAdmin, Section, as
 from accounts.datamap import Category
 from accounts.downloading import download
 from accounts.errors import NotActionable
+from accounts.keys.keyring import keyring
 from accounts.models import Account, User
 from accounts.page_forms import SentOnce
 from accounts.roles import may, sees_sealed
@@ -51,6 +53,7 @@ from retention.admin.fields import MomentField
 
 OPEN_PACKET = "disclosures.open_packet"
 RECENT = 50
+SHOWN_ROWS = 20
 
 
 class ChoiceForm(forms.Form):
@@ -243,7 +246,7 @@ class Review(Act):
         return "" if record.state in self.states else f"It is {record.get_state_display()}."
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
-        return [about(eyes, record), *packet_sections(record)]
+        return [about(eyes, record), *packet_sections(record), *row_sections(record, eyes.user)]
 
 
 class ApproveForm(forms.Form):
@@ -364,6 +367,7 @@ class SendFile(Released):
             facts = [
                 ("Passphrase", sent.passphrase),
                 ("What to do", "Give it to the recipient another way than by mail."),
+                ("Disclosure", format_html('<a href="{}">{}</a>', self.room.url_of(record), record.reference)),
             ]
             return Section("Shown once: it is kept nowhere", facts=facts)
         return f"The link to {record.reference} is on its way."
@@ -454,6 +458,7 @@ def packet_sections(record: Disclosure) -> list[Section]:
     packet = packets[0]
     fields = [(each["field"], each["why"], each["rows"]) for each in packet.manifest["fields"]]
     files = [(_link(record, packet, each["name"]), each["size"], each["sha256"]) for each in packet.manifest["parts"]]
+    files.append((_link(record, packet, packing.MANIFEST), len(packing.manifest_of(packet)), packet.sha256))
     facts = [
         ("Number", packet.number),
         ("SHA-256", packet.sha256),
@@ -469,6 +474,25 @@ def packet_sections(record: Disclosure) -> list[Section]:
         said = [(line,) for line in packing.compare(packets[1], packet)]
         sections.append(Section("Changed since the packet before", head=("What",), rows=said, empty="Nothing."))
     return sections
+
+
+def row_sections(record: Disclosure, user: User) -> list[Section]:
+    """Return the first rows of the newest packet, as they would leave; looking at them is recorded."""
+    packet = record.packets.filter(destroyed_at=None).order_by("-number").first()
+    if packet is None or not may(user, OPEN_PACKET):
+        return []
+    with keyring():
+        content = json.loads(packing.contents(packet)[packing.RECORDS])
+    ledger.record(user.actor, "packet.opened", record.pk, packet=packet.sha256, part=packing.RECORDS)
+    tables = content.get("records") or {"figures": content["figures"]}
+    return [_rows(name, rows) for name, rows in tables.items()]
+
+
+def _rows(name: str, rows: list[dict[str, Any]]) -> Section:
+    head = list(dict.fromkeys(key for row in rows for key in row))
+    shown = [[row.get(key, "") for key in head] for row in rows[:SHOWN_ROWS]]
+    more = "" if len(rows) <= SHOWN_ROWS else f", the first {SHOWN_ROWS}; all are in the files"
+    return Section(f"Rows that leave: {name} ({len(rows)}{more})", head=head, rows=shown)
 
 
 def _link(record: Disclosure, packet: Packet, name: str) -> Any:
@@ -556,10 +580,11 @@ class DisclosureAdmin(RecordAdmin):
         record = self.one(request, object_id)
         packet = record.packets.filter(number=number, destroyed_at=None).first()
         kept = packet.parts.exclude(name=delivering.PART).filter(name=part).first() if packet else None
-        if kept is None or kept.content is None:
+        content = packing.manifest_of(packet) if packet and part == packing.MANIFEST else kept and kept.content
+        if content is None:
             raise Http404
         ledger.record(user.actor, "packet.opened", record.pk, packet=packet.sha256, part=part)
-        return download(request, kept.name, "application/octet-stream", bytes(kept.content))
+        return download(request, part, "application/octet-stream", bytes(content))
 
 
 class StepForm(forms.Form):
