@@ -27,7 +27,7 @@ from accounts.models import User
 from accounts.safeguards import ledger, outbox
 from disclosures import packing
 from disclosures.models import Delivery, Disclosure, Packet, PacketPart, Stage
-from disclosures.refusing import locked, refuse_state, refuse_without
+from disclosures.refusing import in_words, locked, refuse_state, refuse_without
 from disclosures.releasing import RELEASE
 from retention import schedule
 
@@ -47,7 +47,8 @@ class Sent:
 def send(disclosure_id: UUID, *, by: User, method: str, at: dt.datetime | None = None) -> Sent:
     """Encrypt the packet, mail the link to the recipient's address on file, and return the delivery.
 
-    Raises NotActionable for a recipient without a key where one is asked for, and for what was sent already.
+    Raises NotActionable for a recipient without a key where one is asked for, for one that was changed or closed since
+    the packet was made, and for what was sent already.
     """
     at = at or timezone.now()
     refuse_without(by, RELEASE)
@@ -67,14 +68,16 @@ def send(disclosure_id: UUID, *, by: User, method: str, at: dt.datetime | None =
             content=content,
         )
         token = secrets.token_urlsafe(32)
-        delivery = Delivery.objects.create(
-            disclosure=disclosure,
-            method=method,
-            made_by=by.pk,
-            made_at=at,
-            link_digest=digest_of(token),
-            link_ends_at=at + schedule.span("delivery"),
-        )
+        # The address and key on file are those that were approved, or the database refuses.
+        with in_words(disclosure):
+            delivery = Delivery.objects.create(
+                disclosure=disclosure,
+                method=method,
+                made_by=by.pk,
+                made_at=at,
+                link_digest=digest_of(token),
+                link_ends_at=at + schedule.span("delivery"),
+            )
         _mail(disclosure, delivery, token, at)
         ledger.record(by.actor, "disclosure.sent", disclosure.pk, at=at, method=str(method), delivery=delivery.pk)
     return Sent(delivery, passphrase)

@@ -131,6 +131,7 @@ def submit(disclosure_id: UUID, *, by: User, at: dt.datetime | None = None) -> D
                 submitted_at=at,
                 assumed_state=account.state if account else "",
                 assumed_epoch=account.hold_epoch if account else None,
+                assumed_recipient=disclosure.recipient.version,
             )
         _record(by, "submitted", disclosure, at, packet=packet.sha256, rows=packet.rows)
     disclosure.refresh_from_db()

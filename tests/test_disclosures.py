@@ -18,8 +18,8 @@ from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import User
-from accounts.safeguards.models import LedgerEntry
-from disclosures import answering, approving, consenting, packing, preparing, releasing
+from accounts.safeguards.models import LedgerEntry, OutboxMessage
+from disclosures import answering, approving, consenting, delivering, packing, preparing, registering, releasing
 from disclosures.models import Approval, ConsentGrant, Disclosure, LegalRequest, Recipient, Stage
 from disclosures.preparing import Choice, Ground
 from disclosures.refusing import Unsupported, Waits
@@ -264,6 +264,42 @@ def test_what_stands_on_nothing_any_more_expires_by_itself(
     with keyring():
         assert "Nothing left the company" in str(made.ended_reason)
     assert releasing.lapse() == 0
+
+
+def redirect(recipient: Recipient, by: User) -> None:
+    """Let one person alone change the address on file."""
+    with keyring():
+        entry = registering.Entry(recipient.name, "US-IL", "elsewhere@authority.example", "a call", contract="C-1")
+    registering.change(recipient.pk, entry, by=by)
+
+
+@pytest.mark.parametrize("when", ["submitted", "approved"])
+def test_another_address_on_file_takes_another_approval(alice: User, lena: User, paul: User, when: str):
+    made = draft(alice, lena)
+    preparing.submit(made.pk, by=lena)
+    if when == "approved":
+        approve(made, paul)
+    redirect(made.recipient, lena)
+    with pytest.raises(Unsupported, match="its recipient was changed"):
+        releasing.release(made.pk, by=lena) if when == "approved" else approve(made, paul)
+    releasing.lapse()
+    assert state_of(made) == Stage.EXPIRED
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    assert releasing.release(made.pk, by=lena).state == Stage.RELEASED
+
+
+def test_what_was_released_goes_to_no_other_address(alice: User, lena: User, paul: User):
+    made = draft(alice, lena)
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    releasing.release(made.pk, by=lena)
+    redirect(made.recipient, lena)
+    with pytest.raises(Unsupported, match="its recipient was changed"):
+        delivering.send(made.pk, by=lena, method="passphrase")
+    assert not OutboxMessage.objects.filter(event__startswith="sealed:delivery").exists()
+    delivering.hand_over(made.pk, by=lena, to="The clerk, at the counter")
+    assert state_of(made) == Stage.DELIVERED
 
 
 def test_an_objection_keeps_a_release_back_and_nothing_else(alice: User, lena: User, paul: User):

@@ -104,6 +104,7 @@ def submit(disclosure: Disclosure, packet: Packet | None = None, **given: Any) -
     """Submit a draft by SQL."""
     packet = packet or packed(disclosure)
     facts: dict[str, Any] = {"state": "submitted", "packet_hash": packet.sha256, "submitted_at": timezone.now()}
+    facts |= {"assumed_recipient": Recipient.objects.values_list("version", flat=True).get(pk=disclosure.recipient_id)}
     if disclosure.account is not None:
         disclosure.account.refresh_from_db()
         facts |= {"assumed_state": disclosure.account.state, "assumed_epoch": disclosure.account.hold_epoch}

@@ -382,6 +382,10 @@ BEGIN
        OR (OLD.closed_at IS NOT NULL AND to_jsonb(NEW) IS DISTINCT FROM to_jsonb(OLD)) THEN
         RAISE EXCEPTION 'recipient % keeps its kind, and stays closed; register another', OLD.id USING ERRCODE = 'PH003';
     END IF;
+    NEW.version := OLD.version;
+    IF to_jsonb(NEW) IS DISTINCT FROM to_jsonb(OLD) THEN
+        NEW.version := OLD.version + 1;
+    END IF;
     RETURN NEW;
 END $guard$;
 CREATE TRIGGER z_guard_recipient BEFORE UPDATE ON public.disclosures_recipient
@@ -410,13 +414,21 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
     movable text[] := ARRAY['found', 'account_id', 'decided_by', 'decided_at'];
 BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM 1 FROM public.disclosures_legalrequest q
+          WHERE q.id = NEW.request_id AND q.verified_at IS NULL AND q.closed_at IS NULL FOR SHARE;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'request % seeks whom it sought when it was verified', NEW.request_id USING ERRCODE = 'PH003';
+        END IF;
+        RETURN NEW;
+    END IF;
     IF (to_jsonb(NEW) - movable) IS DISTINCT FROM (to_jsonb(OLD) - movable)
        OR (OLD.found IN ('one', 'not_ours') AND to_jsonb(NEW) IS DISTINCT FROM to_jsonb(OLD)) THEN
         RAISE EXCEPTION 'sought % is decided; add another one', OLD.id USING ERRCODE = 'PH003';
     END IF;
     RETURN NEW;
 END $guard$;
-CREATE TRIGGER z_guard_sought BEFORE UPDATE ON public.disclosures_sought
+CREATE TRIGGER z_guard_sought BEFORE INSERT OR UPDATE ON public.disclosures_sought
     FOR EACH ROW EXECUTE FUNCTION public.guard_sought();
 ALTER TABLE public.disclosures_sought ENABLE ALWAYS TRIGGER z_guard_sought;
 
@@ -697,6 +709,7 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
     d record;
     stands record;
+    refusal text;
 BEGIN
     SELECT * INTO d FROM public.disclosures_disclosure x WHERE x.id = a_disclosure AND x.state IN ('submitted', 'approved');
     IF NOT FOUND THEN
@@ -714,8 +727,13 @@ BEGIN
            AND v.ends_at > clock_timestamp()) THEN
         RETURN 'its approval was good for a day';
     END IF;
-    RETURN public.disclosure_refusal(d.basis, d.account_id, d.recipient_id, d.consent, d.legal_request_id, d.aggregate_id,
-        d.categories, d.items, d.period_from, d.period_to);
+    refusal := public.disclosure_refusal(d.basis, d.account_id, d.recipient_id, d.consent, d.legal_request_id,
+        d.aggregate_id, d.categories, d.items, d.period_from, d.period_to);
+    IF refusal IS NULL AND NOT EXISTS (
+        SELECT 1 FROM public.disclosures_recipient r WHERE r.id = d.recipient_id AND r.version = d.assumed_recipient) THEN
+        RETURN 'its recipient was changed since the packet was made';
+    END IF;
+    RETURN refusal;
 END $guard$;
 REVOKE ALL ON FUNCTION public.disclosure_ended(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.disclosure_ended(uuid) TO portal_runtime;
@@ -769,8 +787,9 @@ BEGIN
         ('released', 'delivered')) THEN
         RAISE EXCEPTION 'disclosure % cannot go from % to %', OLD.id, OLD.state, NEW.state USING ERRCODE = 'PH003';
     END IF;
-    IF NEW.state <> 'submitted' AND (NEW.packet_hash, NEW.submitted_at, NEW.assumed_state, NEW.assumed_epoch)
-       IS DISTINCT FROM (OLD.packet_hash, OLD.submitted_at, OLD.assumed_state, OLD.assumed_epoch) THEN
+    IF NEW.state <> 'submitted'
+       AND (NEW.packet_hash, NEW.submitted_at, NEW.assumed_state, NEW.assumed_epoch, NEW.assumed_recipient)
+       IS DISTINCT FROM (OLD.packet_hash, OLD.submitted_at, OLD.assumed_state, OLD.assumed_epoch, OLD.assumed_recipient) THEN
         RAISE EXCEPTION 'disclosure % keeps its packet', OLD.id USING ERRCODE = 'PH003';
     END IF;
     IF NEW.state NOT IN ('submitted', 'approved', 'released', 'delivered') THEN
@@ -802,6 +821,11 @@ BEGIN
         OLD.aggregate_id, OLD.categories, OLD.items, OLD.period_from, OLD.period_to);
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION 'disclosure %: %', OLD.id, refusal USING ERRCODE = 'PH005';
+    END IF;
+    PERFORM 1 FROM public.disclosures_recipient r
+      WHERE r.id = OLD.recipient_id AND r.version = NEW.assumed_recipient FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'disclosure %: its recipient was changed since the packet was made', OLD.id USING ERRCODE = 'PH005';
     END IF;
     IF NEW.state IN ('approved', 'released') THEN
         PERFORM 1 FROM public.disclosures_approval v
@@ -865,6 +889,13 @@ BEGIN
         PERFORM 1 FROM public.disclosures_disclosure d WHERE d.id = NEW.disclosure_id AND d.state = 'released' FOR SHARE;
         IF NOT FOUND OR NEW.opened_at IS NOT NULL THEN
             RAISE EXCEPTION 'only what was released is delivered' USING ERRCODE = 'PH003';
+        END IF;
+        -- A link goes to the address that was on file when the packet was approved, under the key of then.
+        PERFORM 1 FROM public.disclosures_disclosure d JOIN public.disclosures_recipient r ON r.id = d.recipient_id
+          WHERE d.id = NEW.disclosure_id AND r.version = d.assumed_recipient AND r.closed_at IS NULL FOR SHARE OF r;
+        IF NOT FOUND AND NEW.method <> 'hand' THEN
+            RAISE EXCEPTION 'disclosure %: its recipient was changed since it was approved', NEW.disclosure_id
+                USING ERRCODE = 'PH005';
         END IF;
         RETURN NEW;
     END IF;

@@ -99,6 +99,8 @@ class Disclosure(models.Model):
     # How the account stood when the packet was made: a hold, a purge, a closing in between voids the approval.
     assumed_state = models.CharField(max_length=10, blank=True)
     assumed_epoch = models.BigIntegerField(null=True)
+    # And the recipient: another address or key on file needs another approval.
+    assumed_recipient = models.PositiveIntegerField(null=True)
     ended_reason = SealedText(max_length=2000, null=True)
     # When it last left the way to a release: returned, refused, expired or withdrawn.
     ended_at = models.DateTimeField(null=True)

@@ -67,6 +67,8 @@ class Recipient(models.Model):
     registered_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     closed_by = models.UUIDField(null=True)
+    # Counts the changes, by its trigger: what was approved goes to the address and key that were on file then.
+    version = models.PositiveIntegerField(default=1, editable=False)
 
     objects = RecipientQuerySet.as_manager()
 
