@@ -123,7 +123,10 @@ def open_link(token: str, *, ip: str, agent: str, at: dt.datetime | None = None)
         if delivery.opened_at is not None:
             raise NotActionable(ENDED)
         part = _packet(disclosure).parts.get(name=PART)
-        content = bytes(part.content or b"")
+        if part.content is None:
+            # The account was deleted meanwhile, and what was not fetched with it.
+            raise NotActionable(ENDED)
+        content = bytes(part.content)
         delivery.opened_at, delivery.opened_ip, delivery.opened_agent = at, ip, agent[:LONGEST_AGENT] or None
         delivery.save(update_fields=["opened_at", "opened_ip", "opened_agent"])
         _delivered(disclosure, at)

@@ -25,7 +25,6 @@ from retention.refusals import GOVERNED, code_of
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 200
-NEEDED = (Stage.SUBMITTED, Stage.APPROVED, Stage.RELEASED)
 ENDED = (Stage.RETURNED, Stage.REFUSED, Stage.EXPIRED, Stage.WITHDRAWN)
 
 
@@ -38,10 +37,17 @@ def destroy_due(at: dt.datetime | None = None) -> int:
 def due(at: dt.datetime) -> list[UUID]:
     """Return the packets whose time is over and that nothing holds, oldest first."""
     before = at - schedule.span("packet")
-    waits = Q(disclosure__state__in=NEEDED, disclosure__packet_hash=F("sha256"))
+    newest = Q(disclosure__packet_hash=F("sha256"))
+    link_is_over = Q(disclosure__delivery__link_ends_at__lte=at)
+    # Who decides on it needs it, and who can still fetch it: with the account what was released goes too.
+    waits = newest & (
+        Q(disclosure__state__in=[Stage.SUBMITTED, Stage.APPROVED])
+        | (Q(disclosure__state=Stage.RELEASED) & ~Q(disclosure__account__state=State.ERASED) & ~link_is_over)
+    )
     newer = Packet.objects.filter(disclosure=OuterRef("disclosure"), number__gt=OuterRef("number"))
     over = (
         Q(disclosure__delivered_at__lte=before)
+        | Q(disclosure__state=Stage.RELEASED, disclosure__delivery__link_ends_at__lte=before)
         | Q(disclosure__state__in=ENDED, disclosure__ended_at__lte=before)
         | Exists(newer.filter(made_at__lte=before))
         | Q(disclosure__account__state=State.ERASED)

@@ -27,10 +27,10 @@ from disclosures import approving, compelling, delivering, destroying, incidents
 from disclosures.models import Compulsion, Delivery, Disclosure, Packet, PacketPart, Stage
 from disclosures.preparing import Choice, Ground
 from disclosures.refusing import Unsupported
-from retention import placing
+from retention import closing, placing, purge, verifying
 from tests import legal
 from tests.cast import DAY, furnish, make_customer, make_staff
-from tests.test_disclosures import approve, draft, state_of, told_request
+from tests.test_disclosures import approve, by_consent, draft, state_of, told_request
 from tests.test_held_in_part import end_holds
 from tests.visiting import words
 
@@ -60,9 +60,9 @@ def released(user: User, lena: User, paul: User, **given: Any) -> Disclosure:
     return releasing.release(made.pk, by=lena)
 
 
-def link_in_mail(delivery: Delivery) -> str:
+def link_in_mail(delivery: Delivery, whom: str = "authority") -> str:
     mail = OutboxMessage.objects.get(event=f"sealed:delivery:{delivery.pk}")
-    assert mail.content["to"].endswith("@authority.example")
+    assert mail.content["to"].endswith(f"@{whom}.example")
     assert "Alice" not in mail.content["body"]
     found = re.search(r"/delivery/([\w-]+)/", mail.content["body"])
     assert found
@@ -263,6 +263,44 @@ def test_the_time_of_the_bytes_runs_from_the_end_of_their_disclosure(alice: User
     preparing.withdraw(made.pk, by=lena, reason="Settled.", at=begun + 60 * DAY)
     assert second.pk not in destroying.due(begun + 89 * DAY)
     assert second.pk in destroying.due(begun + 91 * DAY)
+
+
+def test_what_nobody_fetched_ends_some_time_after_its_link(alice: User, lena: User, paul: User, owner: Any):
+    made = released(alice, lena, paul)
+    assert destroying.due(timezone.now() + 400 * DAY) == [], "released, and not sent yet: somebody has it to do"
+    delivery = delivering.send(made.pk, by=lena, method="passphrase").delivery
+    assert delivery.link_ends_at is not None
+    assert destroying.due(delivery.link_ends_at + 29 * DAY) == []
+    later = delivery.link_ends_at + 31 * DAY
+    assert destroying.due(later) == [Packet.objects.get().pk]
+    assert destroying.destroy_due(later) == 0, "by the clock of the database the link still works"
+    owner.execute("ALTER TABLE disclosures_delivery DISABLE TRIGGER z_guard_delivery")
+    owner.execute("UPDATE disclosures_delivery SET link_ends_at = now() - interval '31 days'")
+    owner.execute("ALTER TABLE disclosures_delivery ENABLE ALWAYS TRIGGER z_guard_delivery")
+    assert destroying.destroy_due() == 1
+    assert not PacketPart.objects.exclude(content=None).exists()
+
+
+@pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "not sent"])
+def test_with_the_account_go_the_bytes_nobody_fetched(lena: User, paul: User, is_sent: bool):
+    user = make_customer("carla")
+    made, _grant = by_consent(user, lena)
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    releasing.release(made.pk, by=lena)
+    if is_sent:
+        path = link_in_mail(delivering.send(made.pk, by=lena, method="passphrase").delivery, "partner")
+    assert user.account_id is not None
+    closing.close(user.account_id, by=user, submission=uuid7(), at=timezone.now() - 60 * DAY)
+    assert destroying.destroy_due() == 0
+    purge.erase([user.account_id])
+    purge.shred()
+    verifying.verify(timezone.now() + DAY)
+    assert destroying.destroy_due() == 1
+    assert not PacketPart.objects.exclude(content=None).exists()
+    if is_sent:
+        assert Client().post(path).status_code == 409, "no empty file is given"
+        assert state_of(made) == Stage.RELEASED
 
 
 @pytest.mark.parametrize("step", ["parts", "packet", "key", "ledger"])

@@ -505,6 +505,20 @@ BEGIN
 END $guard$;
 REVOKE ALL ON FUNCTION public.refuse_held_packet(uuid) FROM PUBLIC;
 
+-- Whether somebody still works with these bytes: they wait for a decision, or for a recipient who can still fetch them.
+CREATE FUNCTION public.packet_is_needed(packet uuid) RETURNS boolean LANGUAGE sql STABLE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+    SELECT EXISTS (
+        SELECT 1 FROM public.disclosures_packet p JOIN public.disclosures_disclosure d ON d.id = p.disclosure_id
+          LEFT JOIN public.accounts_account a ON a.id = d.account_id
+          LEFT JOIN public.disclosures_delivery y ON y.disclosure_id = d.id
+         WHERE p.id = packet AND p.sha256 = d.packet_hash
+           AND (d.state IN ('submitted', 'approved')
+             OR (d.state = 'released' AND a.state IS DISTINCT FROM 'erased'
+                 AND (y.link_ends_at IS NULL OR y.link_ends_at > clock_timestamp()))))
+$guard$;
+REVOKE ALL ON FUNCTION public.packet_is_needed(uuid) FROM PUBLIC;
+
 CREATE FUNCTION public.guard_packet() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
@@ -531,9 +545,7 @@ BEGIN
         IF FOUND THEN
             RAISE EXCEPTION 'packet % still has its bytes', OLD.id USING ERRCODE = 'PH003';
         END IF;
-        PERFORM 1 FROM public.disclosures_disclosure d
-          WHERE d.id = OLD.disclosure_id AND d.packet_hash = OLD.sha256 AND d.state IN ('submitted', 'approved', 'released');
-        IF FOUND THEN
+        IF public.packet_is_needed(OLD.id) THEN
             RAISE EXCEPTION 'packet % is still needed', OLD.id USING ERRCODE = 'PH003';
         END IF;
         NEW.destroyed_xid := pg_current_xact_id()::text::bigint;
@@ -564,9 +576,7 @@ BEGIN
         RAISE EXCEPTION 'part % stays as it was made', OLD.id USING ERRCODE = 'PH003';
     END IF;
     PERFORM public.refuse_held_packet(OLD.packet_id);
-    PERFORM 1 FROM public.disclosures_packet p JOIN public.disclosures_disclosure d ON d.id = p.disclosure_id
-      WHERE p.id = OLD.packet_id AND d.packet_hash = p.sha256 AND d.state IN ('submitted', 'approved', 'released');
-    IF FOUND THEN
+    IF public.packet_is_needed(OLD.packet_id) THEN
         RAISE EXCEPTION 'packet % is still needed', OLD.packet_id USING ERRCODE = 'PH003';
     END IF;
     RETURN NEW;
