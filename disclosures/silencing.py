@@ -54,13 +54,10 @@ def order(
         raise NotActionable("An order of silence has an end, or a date to look at it again.")
     if ends_at is not None and ends_at <= starts_at:
         raise NotActionable("The order ends before it begins.")
-    longest = dt.timedelta(days=schedule.number("silence"))
-    if ground == Silence.Ground.CHOICE and (ends_at is None or ends_at > starts_at + longest):
-        raise NotActionable(
-            f"Silence by our own choice ends after {longest.days} days at most. For longer it takes an order."
-        )
     with keyring(), transaction.atomic(durable=True):
         request = locked_open(request_id)
+        if ground == Silence.Ground.CHOICE:
+            _refuse_long_choice(request, starts_at, ends_at)
         paper = LegalDocument.objects.filter(pk=document, request=request).only("pk").first() if document else None
         if ground != Silence.Ground.CHOICE and paper is None:
             raise NotActionable("Add the order itself to the request, and name it here.")
@@ -79,6 +76,16 @@ def order(
         )
         ledger.record(by.actor, "legal.silenced", request.pk, at=at, silence=made.pk, ground=ground, ends_at=ends_at)
     return made
+
+
+def _refuse_long_choice(request: LegalRequest, starts_at: dt.datetime, ends_at: dt.datetime | None) -> None:
+    """Raise NotActionable where our own choices, one after the other, would last too long."""
+    longest = dt.timedelta(days=schedule.number("silence"))
+    chosen = request.silences.filter(ground=Silence.Ground.CHOICE).values_list("starts_at", flat=True)
+    if ends_at is None or ends_at > min([starts_at, *chosen]) + longest:
+        raise NotActionable(
+            f"Silence by our own choice ends after {longest.days} days at most. For longer it takes an order."
+        )
 
 
 def lift(silence_id: UUID, *, by: User, at: dt.datetime | None = None) -> Silence:

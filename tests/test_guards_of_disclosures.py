@@ -281,6 +281,15 @@ def test_silence_that_stands_needs_no_notice(alice: User, maker: User, checker: 
     release(disclosure)
 
 
+def test_silence_by_our_own_choice_lets_nothing_leave(alice: User, maker: User, checker: User) -> None:
+    request = legal.make_request(alice.account)
+    disclosure = drafted(alice, maker, legal_request=request, recipient=request.recipient)
+    legal.silence(request, ground="choice", ends_at=timezone.now() + 40 * legal.DAY)
+    submit(disclosure)
+    approve(disclosure, checker)
+    refused(lambda: release(disclosure), "no order of silence stands")
+
+
 @pytest.fixture
 def shared(alice: User, maker: User) -> tuple[ConsentGrant, Disclosure]:
     partner = legal.make_recipient("partner")

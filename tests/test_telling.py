@@ -141,6 +141,15 @@ def test_legal_is_asked_three_times_and_the_notice_waits_for_a_business_day(alic
     assert len(informing.due(saturday + 2 * DAY)) == 1
 
 
+def test_our_own_choice_is_not_renewed_for_ever_and_lets_nothing_leave(alice: User, lena: User):
+    request = verified(alice)
+    now = timezone.now()
+    silencing.order(request.pk, "choice", by=lena, starts_at=now, ends_at=now + 40 * DAY)
+    with pytest.raises(NotActionable, match="45 days at most"):
+        silencing.order(request.pk, "choice", by=lena, starts_at=now + 39 * DAY, ends_at=now + 60 * DAY)
+    assert informing.due(now + 39 * DAY) == []
+
+
 def test_an_extension_is_another_order(alice: User, lena: User):
     request = verified(alice)
     paper = legal.attach(request, pdf())

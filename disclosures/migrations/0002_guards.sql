@@ -703,8 +703,9 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
+    -- A choice of our own keeps the customer from being told for a while; only an order lets anything leave before that.
     PERFORM 1 FROM public.disclosures_silence s
-      WHERE s.request_id = a_request AND s.lifted_at IS NULL AND s.starts_at <= clock_timestamp()
+      WHERE s.request_id = a_request AND s.ground <> 'choice' AND s.lifted_at IS NULL AND s.starts_at <= clock_timestamp()
         AND (s.ends_at IS NULL OR s.ends_at > clock_timestamp());
     IF FOUND THEN
         RETURN NULL;
