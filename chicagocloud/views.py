@@ -22,6 +22,7 @@ from accounts.api_parsing import PROBLEM, problem
 from accounts.doors import account_of, customer, customer_page, public_page
 from accounts.members import Part, may_open
 from accounts.models import AccessEvent, Account, Ticket, User
+from disclosures.models import Instrument, ToldNotice
 from retention import schedule
 
 AWAY = (InterfaceError, OperationalError, RedisError)
@@ -130,6 +131,8 @@ def _tasks(account: Account, user: User) -> list[dict[str, Any]]:
         tasks += _bills(account)
     if may_open(user, Part.TICKETS):
         tasks += _replies(account)
+    if may_open(user, Part.DATA):
+        tasks += _notices(account)
     # What has a day comes first; the sort keeps the order of what has none.
     return sorted(
         tasks, key=lambda task: (task["due_at"] is None, task["due_at"] or dt.datetime.max.replace(tzinfo=dt.UTC))
@@ -160,6 +163,20 @@ def _replies(account: Account) -> list[dict[str, Any]]:
             "url": reverse("accounts:ticket", args=[ticket.reference]),
         }
         for ticket in answered.order_by("pk")[:MOST_TASKS]
+    ]
+
+
+def _notices(account: Account) -> list[dict[str, Any]]:
+    told = ToldNotice.objects.filter(account=account, challenged_at=None, release_from__gt=timezone.now())
+    return [
+        {
+            "kind": "notice",
+            "reference": notice.reference,
+            "due_at": notice.release_from,
+            "waits": notice.given_at is None and notice.instrument != Instrument.EMERGENCY,
+            "url": reverse("disclosures:notice", args=[notice.reference]),
+        }
+        for notice in told.order_by("release_from", "pk")[:MOST_TASKS]
     ]
 
 

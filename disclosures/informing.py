@@ -26,12 +26,14 @@ from accounts.safeguards import ledger
 from accounts.safeguards.calendar import is_business_day
 from accounts.safeguards.cards import refuse_card_number
 from disclosures.models import (
+    Instrument,
     LegalDocument,
     LegalNotice,
     LegalRequest,
     NoticeChallenge,
     NoticeCopy,
     Silence,
+    Stage,
     ToldNotice,
 )
 from disclosures.refusing import refuse_without
@@ -194,6 +196,10 @@ def _mail(notice: LegalNotice, account: Account, at: dt.datetime) -> UUID | None
         "told_at": at,
         "release_from": notice.release_from,
         "shortened": bool(notice.shortened_reason),
+        "was_given": notice.request.disclosures.filter(
+            account=account, state__in=[Stage.RELEASED, Stage.DELIVERED]
+        ).exists(),
+        "is_emergency": notice.request.instrument == Instrument.EMERGENCY,
         "page_path": reverse("disclosures:notice", args=[notice.reference]),
     }
     event = f"legal-notice:{notice.pk}"

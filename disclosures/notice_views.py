@@ -68,7 +68,7 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
     form = ChallengeForm(request.POST or None)
     if request.method == "POST" and challenge is None and form.is_valid():
         informing.challenge(found.pk, text=form.cleaned_data["text"], by=customer(request))
-        messages.success(request, _("We keep your challenge. Nothing is handed over while it runs."))
+        messages.success(request, _("We keep your challenge. From now on nothing is handed over while it runs."))
         return redirect("disclosures:notice", reference)
     copies = NoticeCopy.objects.filter(notice=found.pk, account=account_of(request)).defer("content")
     context = {**_in_words(found), "challenge": challenge, "form": form, "copies": list(copies)}
@@ -106,5 +106,6 @@ def _in_words(found: ToldNotice) -> dict[str, Any]:
     return {
         "notice": found,
         "means": MEANS[Instrument(found.instrument)],
+        "is_emergency": found.instrument == Instrument.EMERGENCY,
         "kinds": [str(Category(name).label) for name in found.categories if name in Category.values],
     }

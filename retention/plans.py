@@ -131,15 +131,16 @@ def blockers(account: Account, at: dt.datetime) -> list[Blocker]:
     found += [Blocker("term", service) for service in Service.objects.bound(at).filter(account=account)]
     told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at", "pk"))
     disputes = Dispute.objects.in_bulk([hold.cause for hold in told if hold.kind == Hold.Kind.DISPUTE and hold.cause])
-    labels = dict(datamap.Category.choices)
+    labels, holds = dict(datamap.Category.choices), dict[tuple[str, ...], Blocker]()
     for hold in told:
         names = tuple(labels[category] for category in hold.categories)
         covers = tuple(hold.categories) or tuple(HOLDABLE)
         if hold.kind == Hold.Kind.DISPUTE:
             found.append(Blocker("dispute", disputes.get(hold.cause), hold.review_by, names, covers))
-        else:
-            found.append(Blocker("hold", hold, hold.review_by, names, covers))
-    return found
+        elif covers not in holds or (hold.review_by or at) < (holds[covers].review_by or at):
+            # One matter can have several holds, and two that cover the same read the same: they are said once.
+            holds[covers] = Blocker("hold", hold, hold.review_by, names, covers)
+    return [*found, *holds.values()]
 
 
 def _all_or_none(account: Account, at: dt.datetime) -> list[Blocker]:

@@ -10,15 +10,19 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from accounts.errors import NotActionable
+from accounts.keys.identifiers import uuid7
 from accounts.models import User
 from accounts.safeguards.models import OutboxMessage
-from disclosures import answering, informing, silencing
+from disclosures import answering, informing, preparing, releasing, silencing
 from disclosures.models import LegalNotice, LegalRequest, NoticeChallenge, NoticeCopy
+from disclosures.preparing import Ground
+from disclosures.refusing import Waits
 from retention import placing
 from retention.models import Hold
 from tests import legal
 from tests.cast import DAY, make_staff
 from tests.files import pdf
+from tests.test_disclosures import IDENTITY, approve, draft
 from tests.visiting import signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -50,6 +54,7 @@ def test_the_customer_is_told_once_with_a_copy_and_a_week(alice: User, lena: Use
     assert Hold.objects.filter(account=alice.account_id, told_at=None).count() == 0
 
     visitor = signed_in(alice)
+    assert f"Read the notice {notice.reference} of a legal request" in words(visitor.get("/"))
     text = words(visitor.get(f"/legal-notices/{notice.reference}/"))
     assert "A grand jury asks for records." in text and "Testville" not in text
     answer = visitor.get(f"/legal-notices/{notice.reference}/copy/")
@@ -66,7 +71,8 @@ def test_a_challenge_pauses_and_only_staff_say_what_a_court_said(alice: User, bo
     assert visitor.post(page, {"text": ""}).status_code == 200
     assert visitor.post(page, {"text": "Motion 26-1 before the court of Testville."}).status_code == 302
     made = NoticeChallenge.objects.get()
-    assert "Nothing is handed over" in words(visitor.get(page))
+    assert "nothing is handed over" in words(visitor.get(page))
+    assert notice.reference not in words(visitor.get("/")), "what was answered needs nobody any more"
     with pytest.raises(PermissionDenied):
         informing.end_challenge(made.pk, "upheld", by=alice)
     assert signed_in(bob).post(f"{page}give-up/").status_code == 404
@@ -139,6 +145,50 @@ def test_legal_is_asked_three_times_and_the_notice_waits_for_a_business_day(alic
     assert informing.due(saturday + dt.timedelta(hours=1)) == []
     assert informing.due(saturday + DAY) == []
     assert len(informing.due(saturday + 2 * DAY)) == 1
+
+
+def test_after_silence_the_notice_says_what_was_handed_over(alice: User, lena: User):
+    """Nothing said is false: data left under the order, before anybody could be told."""
+    assert alice.account is not None
+    paul = make_staff("paul", "privacy_officer")
+    request = legal.make_request(alice.account)
+    paper = legal.attach(request, pdf())
+    legal.owe_notice(request, alice.account)
+    now = timezone.now()
+    order = silencing.order(request.pk, "order_2705", by=lena, starts_at=now, ends_at=now + 90 * DAY, document=paper.pk)
+    made = draft(alice, lena, request=request)
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    releasing.release(made.pk, by=lena)
+    silencing.lift(order.pk, by=lena)
+    notice = informing.send(LegalNotice.objects.get().pk, by=lena)
+
+    page = words(signed_in(alice).get(f"/legal-notices/{notice.reference}/"))
+    assert "Data was handed over on" in page and "We hand over nothing more before" in page
+    assert "nothing before" not in page
+    mail = OutboxMessage.objects.filter(event__startswith="legal-notice").latest("created_at").content["body"]
+    assert "We had to hand data over before we were allowed to tell you." in mail
+    assert "Nothing is handed over before" not in words(signed_in(alice).get("/"))
+
+
+def test_an_emergency_promises_no_wait_and_keeps_what_it_says(alice: User, lena: User):
+    assert alice.account is not None
+    paul = make_staff("paul", "privacy_officer")
+    request = legal.make_request(alice.account, instrument="emergency", alarmed_at=timezone.now())
+    legal.attach(request, pdf())
+    notice = legal.tell(request, alice.account, waited=False)
+    page = f"/legal-notices/{notice.reference}/"
+    assert "At once: the law allows it in an emergency." in words(signed_in(alice).get(page))
+    ground = Ground("emergency", legal_request=request.pk)
+    facts = {"recipient": request.recipient_id, "purpose": "danger"}
+    made = preparing.make(alice.account_id, ground, IDENTITY, by=lena, submission=uuid7(), **facts)  # type: ignore[arg-type]
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    informing.challenge(notice.pk, text="I am safe.", by=alice)
+    with pytest.raises(Waits, match="challenges the request"):
+        releasing.release(made.pk, by=lena)
+    informing.end_challenge(NoticeChallenge.objects.get().pk, "given_up", by=alice)
+    assert releasing.release(made.pk, by=lena).state == "released"
 
 
 def test_our_own_choice_is_not_renewed_for_ever_and_lets_nothing_leave(alice: User, lena: User):

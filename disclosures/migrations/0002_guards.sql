@@ -506,17 +506,18 @@ END $guard$;
 REVOKE ALL ON FUNCTION public.refuse_held_packet(uuid) FROM PUBLIC;
 
 -- Whether somebody still works with these bytes: they wait for a decision, or for a recipient who can still fetch them.
-CREATE FUNCTION public.packet_is_needed(packet uuid) RETURNS boolean LANGUAGE sql STABLE
+CREATE FUNCTION public.packet_is_needed(packet uuid) RETURNS boolean LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
-    SELECT EXISTS (
-        SELECT 1 FROM public.disclosures_packet p JOIN public.disclosures_disclosure d ON d.id = p.disclosure_id
-          LEFT JOIN public.accounts_account a ON a.id = d.account_id
-          LEFT JOIN public.disclosures_delivery y ON y.disclosure_id = d.id
-         WHERE p.id = packet AND p.sha256 = d.packet_hash
-           AND (d.state IN ('submitted', 'approved')
-             OR (d.state = 'released' AND a.state IS DISTINCT FROM 'erased'
-                 AND (y.link_ends_at IS NULL OR y.link_ends_at > clock_timestamp()))))
-$guard$;
+BEGIN
+    PERFORM 1 FROM public.disclosures_packet p JOIN public.disclosures_disclosure d ON d.id = p.disclosure_id
+      LEFT JOIN public.accounts_account a ON a.id = d.account_id
+      LEFT JOIN public.disclosures_delivery y ON y.disclosure_id = d.id
+      WHERE p.id = packet AND p.sha256 = d.packet_hash
+        AND (d.state IN ('submitted', 'approved')
+          OR (d.state = 'released' AND a.state IS DISTINCT FROM 'erased'
+              AND (y.link_ends_at IS NULL OR y.link_ends_at > clock_timestamp())));
+    RETURN FOUND;
+END $guard$;
 REVOKE ALL ON FUNCTION public.packet_is_needed(uuid) FROM PUBLIC;
 
 CREATE FUNCTION public.guard_packet() RETURNS trigger LANGUAGE plpgsql VOLATILE
@@ -680,7 +681,7 @@ REVOKE ALL ON FUNCTION public.disclosure_refusal(text, uuid, uuid, uuid, uuid, u
 
 -- What a release on a legal request waits for: the end of our objection, and what the customer is owed (told and waited,
 -- or an order of silence that stands).
-CREATE FUNCTION public.release_waits(a_request uuid, an_account uuid) RETURNS text LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION public.release_waits(a_basis text, a_request uuid, an_account uuid) RETURNS text LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
     told record;
@@ -693,7 +694,7 @@ BEGIN
     SELECT n.id, n.sent_at, n.release_from INTO told FROM public.disclosures_legalnotice n
      WHERE n.request_id = a_request AND n.account_id = an_account FOR SHARE;
     IF told.sent_at IS NOT NULL THEN
-        IF told.release_from > clock_timestamp() THEN
+        IF a_basis <> 'emergency' AND told.release_from > clock_timestamp() THEN
             RETURN 'the customer was told and has time until then';
         END IF;
         PERFORM 1 FROM public.disclosures_noticechallenge c
@@ -701,6 +702,10 @@ BEGIN
         IF FOUND THEN
             RETURN 'the customer challenges the request';
         END IF;
+        RETURN NULL;
+    END IF;
+    -- An emergency waits for no notice (18 USC 2702(c)(4)); for a challenge it does, because the customer is told so.
+    IF a_basis = 'emergency' THEN
         RETURN NULL;
     END IF;
     -- A choice of our own keeps the customer from being told for a while; only an order lets anything leave before that.
@@ -712,7 +717,7 @@ BEGIN
     END IF;
     RETURN 'the customer was not told, and no order of silence stands';
 END $guard$;
-REVOKE ALL ON FUNCTION public.release_waits(uuid, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.release_waits(text, uuid, uuid) FROM PUBLIC;
 
 -- Why a submitted or approved disclosure cannot be released any more, however long anybody waits; empty while it can.
 CREATE FUNCTION public.disclosure_ended(a_disclosure uuid) RETURNS text LANGUAGE plpgsql VOLATILE
@@ -846,8 +851,8 @@ BEGIN
             RAISE EXCEPTION 'disclosure % has no approval of this packet by another person', OLD.id USING ERRCODE = 'PH005';
         END IF;
     END IF;
-    IF NEW.state = 'released' AND OLD.basis = 'legal_request' THEN
-        refusal := public.release_waits(OLD.legal_request_id, OLD.account_id);
+    IF NEW.state = 'released' AND OLD.basis IN ('legal_request', 'emergency') THEN
+        refusal := public.release_waits(OLD.basis, OLD.legal_request_id, OLD.account_id);
         IF refusal IS NOT NULL THEN
             RAISE EXCEPTION 'disclosure %: %', OLD.id, refusal USING ERRCODE = 'PH006';
         END IF;
@@ -1051,7 +1056,10 @@ REVOKE UPDATE ON disclosures_legalcheck, disclosures_legalnote, disclosures_aggr
 -- Customer pages read these views and never the tables behind them (silence.md, S2).
 CREATE VIEW public.disclosures_told_notice AS
     SELECT n.id, n.reference, n.account_id, q.instrument, q.categories, n.sent_at, n.release_from,
-           c.made_at AS challenged_at, c.ended_at AS challenge_ended_at
+           c.made_at AS challenged_at, c.ended_at AS challenge_ended_at,
+           (SELECT min(d.released_at) FROM public.disclosures_disclosure d
+             WHERE d.legal_request_id = n.request_id AND d.account_id = n.account_id
+               AND d.state IN ('released', 'delivered') AND d.released_at < n.release_from) AS given_at
       FROM public.disclosures_legalnotice n
       JOIN public.disclosures_legalrequest q ON q.id = n.request_id
       LEFT JOIN public.disclosures_noticechallenge c ON c.notice = n.id

@@ -580,6 +580,8 @@ class ToldNotice(models.Model):
     categories = ArrayField(models.CharField(max_length=32))
     sent_at = models.DateTimeField()
     release_from = models.DateTimeField()
+    # When something was handed over for it first, before the customer could be told.
+    given_at = models.DateTimeField(null=True)
     challenged_at = models.DateTimeField(null=True)
     challenge_ended_at = models.DateTimeField(null=True)
 
