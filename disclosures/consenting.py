@@ -261,10 +261,10 @@ def _tell(account: Account, grant: ConsentGrant, change: str, at: dt.datetime) -
 
 
 def _locked(grant_id: UUID) -> tuple[ConsentGrant, Account]:
-    account_id = ConsentGrant.objects.values_list("account_id", flat=True).get(pk=grant_id)
-    account = Account.objects.locked([account_id]).get()
+    account_id = ConsentGrant.objects.filter(pk=grant_id).values_list("account_id", flat=True).first()
+    account = Account.objects.locked([account_id]).first() if account_id else None
     grant = ConsentGrant.objects.select_related("recipient").filter(pk=grant_id).first()
-    if grant is None:
+    if grant is None or account is None:
         raise NotActionable("This consent was deleted with its account. Nothing is shared on it.")
     return grant, account
 

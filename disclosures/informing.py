@@ -141,10 +141,10 @@ def end_challenge(challenge_id: UUID, how: str, *, by: User, at: dt.datetime | N
     if how not in NoticeChallenge.Ending.values:
         raise NotActionable("A challenge ends by the court stopping or upholding the request, or by giving it up.")
     with keyring(), transaction.atomic(durable=True):
-        account_id = NoticeChallenge.objects.values_list("account_id", flat=True).get(pk=challenge_id)
-        account = Account.objects.locked([account_id]).get()
+        account_id = NoticeChallenge.objects.filter(pk=challenge_id).values_list("account_id", flat=True).first()
+        account = Account.objects.locked([account_id]).first() if account_id else None
         found = NoticeChallenge.objects.filter(pk=challenge_id).first()
-        if found is None:
+        if found is None or account is None:
             raise NotActionable("This challenge was deleted with its account.")
         if by.is_staff:
             refuse_without(by, TELL)
