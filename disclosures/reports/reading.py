@@ -1,0 +1,367 @@
+"""Reading a report: `read(raw)` decides the format and returns a `Report`, whatever the bytes are.
+
+It never raises: what cannot be read is a report of the format "unparsed" with the reasons, for which the caller opens a
+case for staff. The order in which formats are looked for is: limits, ACNS, X-ARF, ARF, X-ARF 0, a delivery status, and
+plain words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from email.message import Message
+from email.utils import parseaddr
+from typing import Any
+
+from disclosures.reports import acns, arf, free_text, xarf
+from disclosures.reports.message import (
+    MAX_SIZE,
+    OverLimit,
+    Part,
+    decoded,
+    every_header,
+    header,
+    top_headers,
+    tree,
+)
+from disclosures.reports.shape import Evidence, Format, Hint, Item, Kind, Mail, Party, Report, Source
+from disclosures.reports.values import Problems, clean, domain_name, email_address, host_of, line, moment
+
+MESSAGE_ID = re.compile(r"<?([^\s<>]{1,500})>?")
+TAG = re.compile(r"<[^<>]{1,2000}>")
+BLOCKS = re.compile(r"<(script|style|head)\b[^<>]{0,2000}>", re.IGNORECASE)
+XML_TYPES = ("application/xml", "text/xml", "application/acns+xml")
+JSON_TYPES = ("application/json", "text/json", "application/xarf+json")
+SYSTEM_SENDERS = ("mailer-daemon", "postmaster", "no-reply", "noreply", "do-not-reply", "donotreply")
+LISTS = ("List-Id", "List-Post", "List-Unsubscribe", "List-Help", "X-Autoreply", "X-Autorespond", "X-Auto-Reply-From")
+BYTE_ORDER = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(slots=True)
+class Contents:
+    """What the parts of a mail hold, sorted by what may be in them."""
+
+    texts: list[str]
+    xml: list[str]
+    objects: list[dict[str, Any]]
+    evidence: list[Evidence]
+    feedback: Part | None = None
+    original: Part | None = None
+    delivery: Part | None = None
+
+
+def read(raw: bytes) -> Report:
+    """Return the report that a mail, an XML or a JSON document holds; "unparsed" with reasons if none."""
+    problems = Problems()
+    mail = Mail()
+    try:
+        if len(raw) > MAX_SIZE:
+            mail = _mail(top_headers(raw), problems)
+            raise OverLimit("too_large")
+        bare = _bare(raw, problems)
+        if bare is not None:
+            return _finished(bare, problems)
+        mail = _mail(top_headers(raw.lstrip(b"\r\n")), problems)
+        return _finished(replace(_of_mail(tree(raw.lstrip(b"\r\n"), problems), mail, problems), mail=mail), problems)
+    except OverLimit as limit:
+        problems.add(limit.args[0])
+    except Exception:
+        # A report that breaks a reader must still become a case: nothing is dropped, and nothing of it is told here.
+        problems.add("reader_failed")
+    return _finished(Report(Format.UNPARSED, mail=mail, reporter=mail.sent_from, sender=mail.sent_from), problems, raw)
+
+
+def _finished(report: Report, problems: Problems, raw: bytes = b"") -> Report:
+    return replace(report, problems=problems.found(), content_hash=content_hash(report, raw))
+
+
+def content_hash(report: Report, raw: bytes = b"") -> str:
+    """Return a hash of what a report says, the same for a copy sent again: without its mail, spaces and case."""
+    if report.format in (Format.ACNS, Format.XARF, Format.ARF):
+        said = json.dumps(report.fields, sort_keys=True, ensure_ascii=True)
+    else:
+        said = f"{report.mail.subject}\n{report.text}"
+    heart = " ".join(said.split()).casefold().encode("utf-8", "replace")
+    return hashlib.sha256(f"{report.format}\n".encode() + (raw or heart)).hexdigest()
+
+
+def _bare(raw: bytes, problems: Problems) -> Report | None:
+    """Return the report of a document that came without a mail around it."""
+    start = raw.lstrip()[:4]
+    if (
+        not raw.startswith(BYTE_ORDER)
+        and not start.startswith((b"<", b"{"))
+        and raw[1:2] != b"\x00"
+        and raw[:1] != b"\x00"
+    ):
+        return None
+    text = clean(decoded(raw, _declared(raw), problems), problems, most=MAX_SIZE).lstrip("\ufeff \r\n\t")
+    if text.startswith("<"):
+        found, rest = acns.blocks(text)
+        if not found:
+            acns.read(text, problems)
+            return Report(Format.UNPARSED, text=acns.without_login(rest))
+        return _acns(found, problems) or _words("", Mail(), Contents([], found, [], []), problems)
+    if text.startswith("{"):
+        value = xarf.load(text, problems)
+        return (xarf.read(value, problems) if value is not None else None) or Report(Format.UNPARSED, text=text[:65536])
+    return None
+
+
+def _declared(raw: bytes) -> str:
+    match = re.match(rb"\s{0,100}<\?xml[^<>]{0,100}encoding\s?=\s?[\"']([A-Za-z0-9._-]{1,40})", raw[:300])
+    return match.group(1).decode("ascii") if match else "utf-8"
+
+
+# The mail.
+
+
+def _mail(headers: Message, problems: Problems) -> Mail:
+    sender = _sender(header(headers, "From"))
+    reply = email_address(header(headers, "Reply-To")) or sender.email
+    sent = header(headers, "Date")
+    return Mail(
+        message_id=_identifier(header(headers, "Message-ID")),
+        subject=header(headers, "Subject"),
+        sent_from=sender,
+        reply_address=reply,
+        sent_at=moment(sent, problems, "Date"),
+        references=tuple(
+            dict.fromkeys(
+                _identifier(name)
+                for field in ("In-Reply-To", "References")
+                for name in header(headers, field).split()[:50]
+                if _identifier(name)
+            )
+        ),
+        is_automatic=is_automatic(headers),
+        headers=every_header(headers),
+    )
+
+
+def _identifier(text: str) -> str:
+    match = MESSAGE_ID.match(text)
+    return match.group(1) if match else ""
+
+
+def _sender(text: str) -> Party:
+    email = email_address(text)
+    try:
+        name = parseaddr(text[:1000])[0]
+    except (ValueError, TypeError, IndexError, AttributeError):
+        name = ""
+    return Party(organisation=line(name), email=email, domain=domain_name(email.rpartition("@")[2]))
+
+
+def is_automatic(headers: Message) -> bool:
+    """Whether a machine sent it, so that no reply may be sent (RFC 3834): a reply could go round for ever."""
+    submitted = header(headers, "Auto-Submitted").lower()
+    suppressed = header(headers, "X-Auto-Response-Suppress").lower()
+    precedence = header(headers, "Precedence").lower()
+    sender = email_address(header(headers, "From")).partition("@")[0].lower()
+    return (
+        (submitted != "" and not submitted.startswith("no"))
+        or precedence in ("bulk", "junk", "list", "auto_reply")
+        or suppressed not in ("", "none")
+        or header(headers, "Return-Path").replace(" ", "") == "<>"
+        or any(header(headers, name) for name in LISTS)
+        or sender in SYSTEM_SENDERS
+        or _is_report_type(headers, "delivery-status")
+    )
+
+
+def _is_report_type(headers: Message, kind: str) -> bool:
+    said = header(headers, "Content-Type").lower()
+    return "multipart/report" in said and kind in said
+
+
+# What is inside.
+
+
+def _of_mail(root: Part, mail: Mail, problems: Problems) -> Report:
+    contents = _sorted_contents(root, problems)
+    rest = acns.without_login("\n\n".join(contents.texts)).strip()
+    report = (
+        _acns(contents.xml, problems)
+        or _xarf(contents.objects, problems)
+        or _arf(contents, problems)
+        or _plain(contents, problems)
+        or (_delivery(contents.delivery, problems) if contents.delivery is not None else None)
+        or _words(rest, mail, contents, problems)
+    )
+    sender = mail.sent_from
+    return replace(
+        report,
+        reporter=sender if report.reporter == Party() else report.reporter,
+        sender=sender if report.sender == Party() else report.sender,
+        evidence=(*report.evidence, *contents.evidence),
+        text=report.text or clean(rest, problems),
+        reported_at=report.reported_at or mail.sent_at,
+    )
+
+
+def _sorted_contents(root: Part, problems: Problems) -> Contents:
+    found = Contents([], [], [], [])
+    alternatives = {
+        id(child) for part in root.walk() if part.content_type == "multipart/alternative" for child in part.children
+    }
+    has_plain = any(part.content_type == "text/plain" for part in root.walk())
+    attached: list[str] = []
+    for part in root.walk():
+        kind, name = part.content_type, part.filename.lower()
+        if part.children and kind.startswith("multipart/"):
+            continue
+        if kind == "message/feedback-report" and found.feedback is None:
+            found.feedback = part
+        elif kind in arf.ORIGINALS:
+            found.original = found.original or part
+        elif kind == "message/delivery-status" and found.delivery is None:
+            found.delivery = part
+        elif kind in XML_TYPES or name.endswith(".xml"):
+            blocks, _ = acns.blocks(_lines(part, problems))
+            attached += blocks or [_lines(part, problems)]
+        elif kind in JSON_TYPES or name.endswith(".json"):
+            value = xarf.load(_lines(part, problems), problems)
+            if value is not None and xarf.is_report(value):
+                found.objects.append(value)
+            else:
+                _keep(found, part, problems)
+        elif kind == "text/html" and (id(part) in alternatives and has_plain):
+            _keep(found, part, problems)
+        elif kind.startswith("text/") and not _is_attachment(part):
+            text = _lines(part, problems)
+            blocks, rest = acns.blocks(acns.unsigned(text))
+            found.xml += blocks
+            found.texts.append(_unmarked(rest) if kind == "text/html" else rest)
+        else:
+            _keep(found, part, problems)
+    found.xml = attached + found.xml
+    return found
+
+
+def _is_attachment(part: Part) -> bool:
+    return header(part.headers, "Content-Disposition").lower().startswith("attachment")
+
+
+def _lines(part: Part, problems: Problems) -> str:
+    return part.text(problems).replace("\r\n", "\n")
+
+
+def _unmarked(html: str) -> str:
+    """Return the words of a page; only for finding what it names, never for showing it."""
+    return TAG.sub(" ", BLOCKS.sub(" ", html)).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
+
+
+def _keep(found: Contents, part: Part, problems: Problems) -> None:
+    content = part.content(problems)
+    # XML under another name may hold a login as well: it stays in the raw message alone.
+    if b"login" in content[: acns.MAX_SIZE].lower() and acns.OPENING.search(content[: acns.MAX_SIZE].decode("latin-1")):
+        content = b""
+    evidence = Evidence(part.content_type, content, hashlib.sha256(content).hexdigest(), part.filename)
+    found.evidence.append(evidence)
+
+
+# The formats.
+
+
+def _acns(texts: list[str], problems: Problems) -> Report | None:
+    """Return the first notice that can be read; copies of it are left out, further notices are its `others`."""
+    read: list[Report] = []
+    for text in dict.fromkeys(texts):
+        ours = Problems()
+        report = acns.read(text, ours)
+        problems.extend(ours.found())
+        if report is None:
+            continue
+        copy = next((one for one in read if one.case_ids and one.case_ids == report.case_ids), None)
+        if copy is None:
+            read.append(replace(report, content_hash=content_hash(report), problems=ours.found()))
+        elif content_hash(copy) != content_hash(report):
+            problems.add("copies_differ")
+    return replace(read[0], others=tuple(read[1:])) if read else None
+
+
+def _xarf(objects: list[dict[str, Any]], problems: Problems) -> Report | None:
+    reports = [report for value in objects if (report := xarf.read(value, problems))]
+    return replace(reports[0], others=tuple(reports[1:])) if reports else None
+
+
+def _arf(contents: Contents, problems: Problems) -> Report | None:
+    return arf.read(contents.feedback, contents.original, problems) if contents.feedback is not None else None
+
+
+def _plain(contents: Contents, problems: Problems) -> Report | None:
+    texts = [one.content for one in contents.evidence if one.content_type == "text/plain"]
+    for text in (*(decoded(content, "utf-8", Problems()) for content in texts), *contents.texts):
+        report = xarf.read_plain(clean(text).replace("\r\n", "\n"), problems)
+        if report is not None:
+            return _with_urls(report, "\n\n".join(contents.texts))
+    return None
+
+
+def _with_urls(report: Report, text: str) -> Report:
+    """Return a report of version 0 with the URLs of its own host that only the words beside it name."""
+    found = free_text.find(text, Problems())
+    sources = tuple(
+        replace(
+            source,
+            urls=tuple(
+                dict.fromkeys(
+                    (*source.urls, *(url for one in found.sources for url in one.urls if host_of(url) == source.domain))
+                )
+            ),
+        )
+        for source in report.sources
+    )
+    return replace(report, sources=sources)
+
+
+def _delivery(part: Part, problems: Problems) -> Report:
+    """Return what a delivery status says: which address failed and why; it answers a mail sent from here."""
+    text = _lines(part, problems)
+    pairs = re.findall(r"^([A-Za-z-]{2,40}):[ \t]{0,20}(.{0,1000})$", text[:65536], re.MULTILINE)
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs[:200]:
+        fields.setdefault(name, []).append(line(value))
+    recipients = dict.fromkeys(email_address(value) for value in fields.get("Final-Recipient", []))
+    hints = tuple(Hint("recipient", value) for value in recipients if value)
+    status = next(iter(fields.get("Action", [])), "").lower()
+    return Report(
+        Format.DELIVERY_STATUS,
+        Kind.MESSAGE,
+        document=next(iter(fields.get("Status", [])), ""),
+        status=status,
+        sources=(Source(hints=hints),) if hints else (),
+        fields={"delivery": fields},
+    )
+
+
+def _words(text: str, mail: Mail, contents: Contents, problems: Problems) -> Report:
+    whole = f"{mail.subject}\n\n{text}"
+    if not (text or mail.subject or contents.evidence or contents.xml):
+        problems.add("empty")
+        return Report(Format.UNPARSED)
+    if "-----BEGIN PGP MESSAGE-----" in text:
+        problems.add("encrypted")
+        return Report(Format.UNPARSED)
+    # XML or JSON that was there and could not be read: words around it do not make a report of it, but lead further.
+    broken = "\n\n".join(_unmarked(acns.without_login(xml[:65536])) for xml in contents.xml)
+    is_broken = bool(contents.xml) or any(problem.code == "json_broken" for problem in problems.found())
+    own = frozenset(filter(None, (mail.sent_from.domain, mail.reply_address.rpartition("@")[2])))
+    found = free_text.find(f"{whole}\n\n{broken}", problems, own)
+    if not found.sources:
+        problems.add("source_missing")
+    times = sorted(source.at for source in found.sources if source.at)
+    return Report(
+        Format.UNPARSED if is_broken else Format.FREE_TEXT,
+        Kind.COPYRIGHT if found.kind == Kind.OTHER and contents.xml else found.kind,
+        case_ids=found.case_ids,
+        sources=found.sources,
+        items=tuple(Item(url=url) for source in found.sources for url in source.urls),
+        reported_at=mail.sent_at,
+        first_seen_at=times[0] if times else None,
+        last_seen_at=times[-1] if times else None,
+        text=text,
+    )
