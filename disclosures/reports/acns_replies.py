@@ -58,37 +58,32 @@ def notice_status(cases: Sequence[tuple[str, CaseStatus]], at: dt.datetime, comm
     """Return a NoticeStatus that says of each case where it stands."""
     root = _root("NoticeStatus", "", at)
     for case_id, status in cases:
-        case = SubElement(root, _name("Case"))
-        SubElement(case, _name("ID")).text = clean(case_id)
-        SubElement(case, _name("Status")).text = status.value
+        case = SubElement(root, "Case")
+        SubElement(case, "ID").text = clean(case_id)
+        SubElement(case, "Status").text = status.value
     return _written(root, comments)
 
 
 def status_update(case_id: str, status: CaseStatus, step: Step, at: dt.datetime, comments: str = "") -> bytes:
     """Return a StatusUpdate for a case: where it stands and what was done."""
     root = _root("StatusUpdate", case_id, at)
-    SubElement(root, _name("Status")).text = status.value
-    SubElement(root, _name("Type")).text = step.value
+    SubElement(root, "Status").text = status.value
+    SubElement(root, "Type").text = step.value
     return _written(root, comments)
-
-
-def _name(local: str) -> str:
-    return f"{{{NAMESPACE}}}{local}"
 
 
 def _root(local: str, case_id: str, at: dt.datetime) -> Element:
     if at.tzinfo is None:
         raise ValueError(f"A {local} needs a time with a zone: pass an aware one.")
-    root = Element(_name(local))
+    root = Element(local, xmlns=NAMESPACE)
     if case_id:
-        case = SubElement(root, _name("Case"))
-        SubElement(case, _name("ID")).text = clean(case_id)
-    SubElement(root, _name("TimeStamp")).text = at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case = SubElement(root, "Case")
+        SubElement(case, "ID").text = clean(case_id)
+    SubElement(root, "TimeStamp").text = at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return root
 
 
 def _written(root: Element, comments: str) -> bytes:
     if comments:
-        SubElement(root, _name("Comments")).text = clean(comments)
-    body: bytes = tostring(root, encoding="utf-8", default_namespace=NAMESPACE)
-    return DECLARATION + body.partition(b"?>")[2].lstrip() if body.startswith(b"<?xml") else DECLARATION + body
+        SubElement(root, "Comments").text = clean(comments)
+    return DECLARATION + tostring(root, encoding="unicode").encode()
