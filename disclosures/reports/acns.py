@@ -116,6 +116,12 @@ def without_login(text: str) -> str:
     return SECRET_ATTRIBUTE.sub(r'\1\2""', "".join(pieces))
 
 
+def holds_login(content: bytes) -> bool:
+    """Whether bytes look like a notice with a login in it, in any encoding of its characters."""
+    text = content.replace(b"\x00", b"").decode("latin-1")
+    return bool(OPENING.search(text) and (SECRET_ELEMENT.search(text) or SECRET_ATTRIBUTE.search(text)))
+
+
 def unsigned(text: str) -> str:
     """Return what a clearsigned text says: without the lines of the signature and the dashes that protect lines."""
     before, marker, signed = text.partition(SIGNED)

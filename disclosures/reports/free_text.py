@@ -26,6 +26,7 @@ from disclosures.reports.values import (
 )
 
 MOST = 200
+LOOKED_AT = 500
 # Dots and schemes that were made harmless so that nobody clicks them.
 DEFANGED = re.compile(r"\[\.\]|\(\.\)|\[dot\]|\(dot\)|\{\.\}", re.IGNORECASE)
 SCHEME = re.compile(r"\b(?:hxxp|h\*\*p|meow)(s?)(?:://|\[://\]|\[:\]//)", re.IGNORECASE)
@@ -170,7 +171,7 @@ def _addresses(text: str, bare: str, problems: Problems) -> list[Source]:
     """Return each address with a time: of its line, else of its paragraph, else the only time of the text."""
     found: dict[tuple[str, dt.datetime | None], Source] = {}
     only: list[dt.datetime] | None = None
-    for match, name in _ips(bare):
+    for match, name in itertools.islice(_ips(bare), LOOKED_AT):
         piece, paragraph = _around(bare, match, LINE, "\n"), _around(bare, match, NEARBY, "\n\n")
         times = _times(piece, problems) or _times(paragraph, problems)
         if not times:
@@ -182,6 +183,8 @@ def _addresses(text: str, bare: str, problems: Problems) -> list[Source]:
         found.setdefault((name, at), source)
         if len(found) > MOST:
             break
+    if sum(1 for _ in itertools.islice(_ips(bare), LOOKED_AT + 1)) > LOOKED_AT:
+        problems.add("findings_cut", "text")
     return list(found.values())
 
 

@@ -21,7 +21,7 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
 
-from disclosures.reports.values import MAX_VALUE, Problems, clean
+from disclosures.reports.values import MAX_TEXT, MAX_VALUE, Problems, clean
 
 MAX_SIZE = 10 * 1024 * 1024
 MAX_PARTS = 100
@@ -32,6 +32,8 @@ MAX_TYPE = 2000
 MAX_INFLATED = 100 * 1024 * 1024
 MAX_RATIO = 100
 MAX_ENTRIES = 10_000
+# Replacing what cannot be read takes its time for each character.
+MAX_REPAIRED = 2 * MAX_TEXT
 # What the library's readers raise on headers that are none; its own list is longer than its documentation.
 HEADER_ERRORS = (MessageError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 # Text only, and nothing slow: `punycode` and `idna` take quadratic time, `unicode_escape` reads what was never written.
@@ -106,18 +108,22 @@ class Part:
             problems.add("transfer_encoding_wrong")
         return self.body
 
-    def text(self, problems: Problems) -> str:
-        """Return the content as text that every store can hold."""
-        return clean(decoded(self.content(problems), self.parameter("charset"), problems), problems)
+    def text(self, problems: Problems, most: int = MAX_TEXT) -> str:
+        """Return the content as text that every store can hold, of at most so many characters."""
+        return clean(decoded(self.content(problems), self.parameter("charset"), problems), problems, most)
 
 
 def decoded(content: bytes, charset: str, problems: Problems) -> str:
     """Return bytes as text: by their mark, by the charset they name, by UTF-8, or with characters replaced."""
-    for mark, name in BOMS:
-        if content.startswith(mark):
-            return content.decode(name, "replace")
-    if wide := _wide(content):
-        return content.decode(wide, "replace")
+    wide = next((name for mark, name in BOMS if content.startswith(mark)), "") or _wide(content)
+    if wide:
+        try:
+            return content.decode(wide)
+        except UnicodeError:
+            problems.add("charset_wrong")
+            if len(content) > MAX_REPAIRED:
+                problems.add("text_cut")
+            return content[:MAX_REPAIRED].decode(wide, "replace")
     named = _charset(charset)
     if charset and named is None:
         problems.add("charset_wrong")

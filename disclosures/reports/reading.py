@@ -27,7 +27,7 @@ from disclosures.reports.message import (
     tree,
 )
 from disclosures.reports.shape import Evidence, Format, Hint, Item, Kind, Mail, Party, Report, Source
-from disclosures.reports.values import Problems, clean, domain_name, email_address, host_of, line, moment
+from disclosures.reports.values import MAX_TEXT, Problems, clean, domain_name, email_address, host_of, line, moment
 
 MESSAGE_ID = re.compile(r"<?([^\s<>]{1,500})>?")
 TAG = re.compile(r"<[^<>]{1,2000}>")
@@ -36,6 +36,7 @@ XML_TYPES = ("application/xml", "text/xml", "application/acns+xml")
 JSON_TYPES = ("application/json", "text/json", "application/xarf+json")
 SYSTEM_SENDERS = ("mailer-daemon", "postmaster", "no-reply", "noreply", "do-not-reply", "donotreply")
 LISTS = ("List-Id", "List-Post", "List-Unsubscribe", "List-Help", "X-Autoreply", "X-Autorespond", "X-Auto-Reply-From")
+BROKEN_JSON = ("json_broken", "json_too_deep", "json_too_large")
 BYTE_ORDER = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -220,10 +221,10 @@ def _sorted_contents(root: Part, problems: Problems) -> Contents:
         elif kind == "message/delivery-status" and found.delivery is None:
             found.delivery = part
         elif kind in XML_TYPES or name.endswith(".xml"):
-            blocks, _ = acns.blocks(_lines(part, problems))
-            attached += blocks or [_lines(part, problems)]
+            text = _lines(part, problems, MAX_SIZE)
+            attached += acns.blocks(text)[0] or [text]
         elif kind in JSON_TYPES or name.endswith(".json"):
-            value = xarf.load(_lines(part, problems), problems)
+            value = xarf.load(_lines(part, problems, MAX_SIZE), problems)
             if value is not None and xarf.is_report(value):
                 found.objects.append(value)
             else:
@@ -245,8 +246,8 @@ def _is_attachment(part: Part) -> bool:
     return header(part.headers, "Content-Disposition").lower().startswith("attachment")
 
 
-def _lines(part: Part, problems: Problems) -> str:
-    return part.text(problems).replace("\r\n", "\n")
+def _lines(part: Part, problems: Problems, most: int = MAX_TEXT) -> str:
+    return part.text(problems, most).replace("\r\n", "\n")
 
 
 def _unmarked(html: str) -> str:
@@ -257,7 +258,7 @@ def _unmarked(html: str) -> str:
 def _keep(found: Contents, part: Part, problems: Problems) -> None:
     content = part.content(problems)
     # XML under another name may hold a login as well: it stays in the raw message alone.
-    if b"login" in content[: acns.MAX_SIZE].lower() and acns.OPENING.search(content[: acns.MAX_SIZE].decode("latin-1")):
+    if acns.holds_login(content):
         content = b""
     evidence = Evidence(part.content_type, content, hashlib.sha256(content).hexdigest(), part.filename)
     found.evidence.append(evidence)
@@ -348,7 +349,7 @@ def _words(text: str, mail: Mail, contents: Contents, problems: Problems) -> Rep
         return Report(Format.UNPARSED)
     # XML or JSON that was there and could not be read: words around it do not make a report of it, but lead further.
     broken = "\n\n".join(_unmarked(acns.without_login(xml[:65536])) for xml in contents.xml)
-    is_broken = bool(contents.xml) or any(problem.code == "json_broken" for problem in problems.found())
+    is_broken = bool(contents.xml) or any(problem.code in BROKEN_JSON for problem in problems.found())
     own = frozenset(filter(None, (mail.sent_from.domain, mail.reply_address.rpartition("@")[2])))
     found = free_text.find(f"{whole}\n\n{broken}", problems, own)
     if not found.sources:

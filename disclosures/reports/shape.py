@@ -70,6 +70,7 @@ PROBLEMS = {
     "xml_repaired": "The XML held bare ampersands or control characters; they were repaired.",
     "json_broken": "The JSON could not be read.",
     "json_too_deep": "The JSON is nested deeper than is read.",
+    "json_too_large": "The JSON has more fields than are read.",
     "json_duplicate_key": "The JSON names a key twice; the first value was read.",
     "json_unknown": "The JSON is no X-ARF report.",
     "version_unknown": "The version of the format is not known.",

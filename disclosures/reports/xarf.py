@@ -32,6 +32,8 @@ from disclosures.reports.values import (
 )
 
 MAX_DEPTH = 30
+MAX_FIELDS = 10_000
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]|,', re.DOTALL)
 MAX_EVIDENCE = 50
 MAX_TAGS = 20
 MAX_LIST = 200
@@ -87,8 +89,8 @@ PLAIN = re.compile(r"^([A-Za-z][A-Za-z0-9 _-]{1,40})[ \t]{0,20}:[ \t]{0,20}(.{0,
 
 def load(text: str, problems: Problems) -> dict[str, Any] | None:
     """Return the object a JSON text holds, or None with the reason. Of a key that comes twice the first counts."""
-    if _depth(text) > MAX_DEPTH:
-        problems.add("json_too_deep")
+    if refused := _over_limit(text):
+        problems.add(refused)
         return None
 
     def first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,19 +113,18 @@ def load(text: str, problems: Problems) -> dict[str, Any] | None:
     return {name: _cleaned(inner) for name, inner in value.items()}
 
 
-def _depth(text: str) -> int:
-    """Return how deep brackets nest, those in strings included: an upper bound that no string can hide."""
-    depth = deepest = 0
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', text, re.DOTALL):
+def _over_limit(text: str) -> str:
+    """Return the code of the limit a JSON text passes, or nothing: brackets and commas are counted beforehand."""
+    depth = count = 0
+    for match in TOKEN.finditer(text):
         sign = match.group()[0]
-        if sign in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > MAX_DEPTH:
-                return deepest
-        elif sign in "]}":
-            depth = max(depth - 1, 0)
-    return deepest
+        count += sign != '"'
+        depth += (sign in "[{") - (sign in "]}")
+        if depth > MAX_DEPTH:
+            return "json_too_deep"
+        if count > MAX_FIELDS:
+            return "json_too_large"
+    return ""
 
 
 def _whole(text: str) -> int | str:
