@@ -27,10 +27,22 @@ from disclosures.reports.message import (
     tree,
 )
 from disclosures.reports.shape import Evidence, Format, Hint, Item, Kind, Mail, Party, Report, Source
-from disclosures.reports.values import MAX_TEXT, Problems, clean, domain_name, email_address, host_of, line, moment
+from disclosures.reports.values import (
+    MAX_TEXT,
+    Problems,
+    address,
+    clean,
+    domain_name,
+    email_address,
+    host_of,
+    line,
+    moment,
+)
 
+HOP = re.compile(r"[\[(](?:IPv6:)?([0-9A-Fa-f:.]{3,45})[\])]")
 MESSAGE_ID = re.compile(r"<?([^\s<>]{1,500})>?")
 TAG = re.compile(r"<[^<>]{1,2000}>")
+LINK = re.compile(r"""\b(?:href|src)\s{0,10}=\s{0,10}["']?((?:https?|hxxps?)://[^"'\s<>]{1,2000})""", re.IGNORECASE)
 BLOCKS = re.compile(r"<(script|style|head)\b[^<>]{0,2000}>", re.IGNORECASE)
 XML_TYPES = ("application/xml", "text/xml", "application/acns+xml")
 JSON_TYPES = ("application/json", "text/json", "application/xarf+json")
@@ -71,7 +83,9 @@ def read(raw: bytes) -> Report:
     except Exception:
         # A report that breaks a reader must still become a case: nothing is dropped, and nothing of it is told here.
         problems.add("reader_failed")
-    return _finished(Report(Format.UNPARSED, mail=mail, reporter=mail.sent_from, sender=mail.sent_from), problems, raw)
+    kind = free_text.kind_of(mail.subject)
+    report = Report(Format.UNPARSED, kind, mail=mail, reporter=mail.sent_from, sender=mail.sent_from)
+    return _finished(report, problems, raw)
 
 
 def _finished(report: Report, problems: Problems, raw: bytes = b"") -> Report:
@@ -190,6 +204,7 @@ def _of_mail(root: Part, mail: Mail, problems: Problems) -> Report:
         or _arf(contents, problems)
         or _plain(contents, problems)
         or (_delivery(contents.delivery, problems) if contents.delivery is not None else None)
+        or _forwarded(contents, problems)
         or _words(rest, mail, contents, problems)
     )
     sender = mail.sent_from
@@ -201,6 +216,19 @@ def _of_mail(root: Part, mail: Mail, problems: Problems) -> Report:
         text=report.text or clean(rest, problems),
         reported_at=report.reported_at or mail.sent_at,
     )
+
+
+def _forwarded(contents: Contents, problems: Problems) -> Report | None:
+    """Return the report inside a mail that was forwarded whole, if it has a format; plain words there are evidence."""
+    if contents.original is None or not contents.original.children:
+        return None
+    inner, ours = contents.original.children[0], Problems()
+    mail = _mail(inner.headers, ours)
+    report = _of_mail(inner, mail, ours)
+    if report.format not in (Format.ACNS, Format.ARF, Format.XARF):
+        return None
+    problems.extend(ours.found())
+    return report
 
 
 def _sorted_contents(root: Part, problems: Problems) -> Contents:
@@ -251,8 +279,9 @@ def _lines(part: Part, problems: Problems, most: int = MAX_TEXT) -> str:
 
 
 def _unmarked(html: str) -> str:
-    """Return the words of a page; only for finding what it names, never for showing it."""
-    return TAG.sub(" ", BLOCKS.sub(" ", html)).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
+    """Return the words and links of a page; only for finding what it names, never for showing it."""
+    linked = TAG.sub(lambda tag: f" {' '.join(LINK.findall(tag.group()))} ", BLOCKS.sub(" ", html))
+    return linked.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
 
 
 def _keep(found: Contents, part: Part, problems: Problems) -> None:
@@ -352,17 +381,32 @@ def _words(text: str, mail: Mail, contents: Contents, problems: Problems) -> Rep
     is_broken = bool(contents.xml) or any(problem.code in BROKEN_JSON for problem in problems.found())
     own = frozenset(filter(None, (mail.sent_from.domain, mail.reply_address.rpartition("@")[2])))
     found = free_text.find(f"{whole}\n\n{broken}", problems, own)
-    if not found.sources:
+    sources = (*found.sources, *_hops(contents.original, problems))
+    if not sources:
         problems.add("source_missing")
-    times = sorted(source.at for source in found.sources if source.at)
+    times = sorted(source.at for source in sources if source.at)
     return Report(
         Format.UNPARSED if is_broken else Format.FREE_TEXT,
         Kind.COPYRIGHT if found.kind == Kind.OTHER and contents.xml else found.kind,
         case_ids=found.case_ids,
-        sources=found.sources,
+        sources=sources,
         items=tuple(Item(url=url) for source in found.sources for url in source.urls),
         reported_at=mail.sent_at,
         first_seen_at=times[0] if times else None,
         last_seen_at=times[-1] if times else None,
         text=text,
     )
+
+
+def _hops(original: Part | None, problems: Problems) -> tuple[Source, ...]:
+    """Return the addresses a mail that somebody complains of came through, each with its time, newest first."""
+    if original is None or not original.children:
+        return ()
+    found: dict[tuple[str, Any], Source] = {}
+    for name, value in every_header(original.children[0].headers):
+        if name.lower() == "received" and len(found) < free_text.MOST:
+            hop, _, written = value.rpartition(";")
+            at = moment(written, problems, "Received")
+            for known in filter(None, map(address, HOP.findall(hop))):
+                found.setdefault((known, at), Source(known, protocol="smtp", at=at))
+    return tuple(found.values())
