@@ -6,10 +6,10 @@ import datetime as dt
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from disclosures.reports import acns, free_text, values, xarf
+from disclosures.reports import acns_xml, free_text, values, xarf_json
 from disclosures.reports.reading import read
 from disclosures.reports.shape import Kind
 from disclosures.reports.values import Problems
@@ -67,6 +67,14 @@ def test_every_time_comes_back_as_it_was_written(naive: dt.datetime, minutes: in
     at = naive.replace(tzinfo=dt.timezone(dt.timedelta(minutes=minutes)))
 
     assert values.moment(at.isoformat(), Problems()) == at
+
+
+@given(st.text("0123456789+-:.,TZ MarSunGMTEST()", max_size=80), st.sampled_from(["", "Mon, 02 Mar 2026 10:15:00 "]))
+@example("+99999999999999999999", "Mon, 02 Mar 2026 10:15:00 ")
+def test_no_text_like_a_time_breaks_the_reader(text: str, start: str) -> None:
+    found = values.moment(start + text, Problems())
+
+    assert found is None or found.utcoffset() == dt.timedelta()
 
 
 @given(st.ip_addresses())
@@ -149,7 +157,7 @@ def test_login_is_kept_nowhere_even_when_the_document_is_cut(secret: str, tag: s
 def test_login_is_left_out_and_what_stands_around_it_is_kept() -> None:
     text = "a<Login>b</Login>c<x:login Password='d'/>e<UserName>f</UserName>g<Source Password=\"h\" Port='1'>"
 
-    assert acns.without_login(text) == "ace<UserName>f</UserName>g<Source Password=\"\" Port='1'>"
+    assert acns_xml.without_login(text) == "ace<UserName>f</UserName>g<Source Password=\"\" Port='1'>"
 
 
 @given(st.text(max_size=300), st.ip_addresses(v=4))
@@ -193,5 +201,5 @@ def test_the_worst_a_text_names_is_its_kind(text: str, kind: Kind) -> None:
 def test_json_key_that_comes_twice_counts_once_and_is_told() -> None:
     problems = Problems()
 
-    assert xarf.load('{"a": 1, "a": 2, "b": NaN, "c": 1e999}', problems) == {"a": 1, "b": "NaN", "c": "1e999"}
+    assert xarf_json.load('{"a": 1, "a": 2, "b": NaN, "c": 1e999}', problems) == {"a": 1, "b": "NaN", "c": "1e999"}
     assert [one.code for one in problems.found()] == ["json_duplicate_key"]

@@ -10,29 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
-from email.message import Message
-from email.utils import parseaddr
+from dataclasses import replace
 from typing import Any
 
-from disclosures.reports import acns, arf, free_text, xarf
+from disclosures.reports import acns, acns_xml, arf, free_text, xarf, xarf_0, xarf_json
+from disclosures.reports.contents import Contents, lines_of, sorted_contents, unmarked
+from disclosures.reports.headers import mail_of
 from disclosures.reports.message import (
     MAX_SIZE,
     OverLimit,
     Part,
     decoded,
     every_header,
-    header,
     top_headers,
     tree,
 )
-from disclosures.reports.shape import Evidence, Format, Hint, Item, Kind, Mail, Party, Report, Source
+from disclosures.reports.shape import Format, Hint, Item, Kind, Mail, Party, Report, Source
 from disclosures.reports.values import (
-    MAX_TEXT,
     Problems,
     address,
     clean,
-    domain_name,
     email_address,
     host_of,
     line,
@@ -40,29 +37,8 @@ from disclosures.reports.values import (
 )
 
 HOP = re.compile(r"[\[(](?:IPv6:)?([0-9A-Fa-f:.]{3,45})[\])]")
-MESSAGE_ID = re.compile(r"<?([^\s<>]{1,500})>?")
-TAG = re.compile(r"<[^<>]{1,2000}>")
-LINK = re.compile(r"""\b(?:href|src)\s{0,10}=\s{0,10}["']?((?:https?|hxxps?)://[^"'\s<>]{1,2000})""", re.IGNORECASE)
-BLOCKS = re.compile(r"<(script|style|head)\b[^<>]{0,2000}>", re.IGNORECASE)
-XML_TYPES = ("application/xml", "text/xml", "application/acns+xml")
-JSON_TYPES = ("application/json", "text/json", "application/xarf+json")
-SYSTEM_SENDERS = ("mailer-daemon", "postmaster", "no-reply", "noreply", "do-not-reply", "donotreply")
-LISTS = ("List-Id", "List-Post", "List-Unsubscribe", "List-Help", "X-Autoreply", "X-Autorespond", "X-Auto-Reply-From")
 BROKEN_JSON = ("json_broken", "json_too_deep", "json_too_large")
 BYTE_ORDER = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-
-
-@dataclass(slots=True)
-class Contents:
-    """What the parts of a mail hold, sorted by what may be in them."""
-
-    texts: list[str]
-    xml: list[str]
-    objects: list[dict[str, Any]]
-    evidence: list[Evidence]
-    feedback: Part | None = None
-    original: Part | None = None
-    delivery: Part | None = None
 
 
 def read(raw: bytes) -> Report:
@@ -71,12 +47,12 @@ def read(raw: bytes) -> Report:
     mail = Mail()
     try:
         if len(raw) > MAX_SIZE:
-            mail = _mail(top_headers(raw), problems)
+            mail = mail_of(top_headers(raw), problems)
             raise OverLimit("too_large")
         bare = _bare(raw, problems)
         if bare is not None:
             return _finished(bare, problems)
-        mail = _mail(top_headers(raw.lstrip(b"\r\n")), problems)
+        mail = mail_of(top_headers(raw.lstrip(b"\r\n")), problems)
         return _finished(replace(_of_mail(tree(raw.lstrip(b"\r\n"), problems), mail, problems), mail=mail), problems)
     except OverLimit as limit:
         problems.add(limit.args[0])
@@ -114,13 +90,13 @@ def _bare(raw: bytes, problems: Problems) -> Report | None:
         return None
     text = clean(decoded(raw, _declared(raw), problems), problems, most=MAX_SIZE).lstrip("\ufeff \r\n\t")
     if text.startswith("<"):
-        found, rest = acns.blocks(text)
+        found, rest = acns_xml.blocks(text)
         if not found:
             acns.read(text, problems)
-            return Report(Format.UNPARSED, text=acns.without_login(rest))
+            return Report(Format.UNPARSED, text=acns_xml.without_login(rest))
         return _acns(found, problems) or _words("", Mail(), Contents([], found, [], []), problems)
     if text.startswith("{"):
-        value = xarf.load(text, problems)
+        value = xarf_json.load(text, problems)
         return (xarf.read(value, problems) if value is not None else None) or Report(Format.UNPARSED, text=text[:65536])
     return None
 
@@ -130,74 +106,9 @@ def _declared(raw: bytes) -> str:
     return match.group(1).decode("ascii") if match else "utf-8"
 
 
-# The mail.
-
-
-def _mail(headers: Message, problems: Problems) -> Mail:
-    sender = _sender(header(headers, "From"))
-    reply = email_address(header(headers, "Reply-To")) or sender.email
-    sent = header(headers, "Date")
-    return Mail(
-        message_id=_identifier(header(headers, "Message-ID")),
-        subject=header(headers, "Subject"),
-        sent_from=sender,
-        reply_address=reply,
-        sent_at=moment(sent, problems, "Date"),
-        references=tuple(
-            dict.fromkeys(
-                _identifier(name)
-                for field in ("In-Reply-To", "References")
-                for name in header(headers, field).split()[:50]
-                if _identifier(name)
-            )
-        ),
-        is_automatic=is_automatic(headers),
-        headers=every_header(headers),
-    )
-
-
-def _identifier(text: str) -> str:
-    match = MESSAGE_ID.match(text)
-    return match.group(1) if match else ""
-
-
-def _sender(text: str) -> Party:
-    email = email_address(text)
-    try:
-        name = parseaddr(text[:1000])[0]
-    except (ValueError, TypeError, IndexError, AttributeError):
-        name = ""
-    return Party(organisation=line(name), email=email, domain=domain_name(email.rpartition("@")[2]))
-
-
-def is_automatic(headers: Message) -> bool:
-    """Whether a machine sent it, so that no reply may be sent (RFC 3834): a reply could go round for ever."""
-    submitted = header(headers, "Auto-Submitted").lower()
-    suppressed = header(headers, "X-Auto-Response-Suppress").lower()
-    precedence = header(headers, "Precedence").lower()
-    sender = email_address(header(headers, "From")).partition("@")[0].lower()
-    return (
-        (submitted != "" and not submitted.startswith("no"))
-        or precedence in ("bulk", "junk", "list", "auto_reply")
-        or suppressed not in ("", "none")
-        or header(headers, "Return-Path").replace(" ", "") == "<>"
-        or any(header(headers, name) for name in LISTS)
-        or sender in SYSTEM_SENDERS
-        or _is_report_type(headers, "delivery-status")
-    )
-
-
-def _is_report_type(headers: Message, kind: str) -> bool:
-    said = header(headers, "Content-Type").lower()
-    return "multipart/report" in said and kind in said
-
-
-# What is inside.
-
-
 def _of_mail(root: Part, mail: Mail, problems: Problems) -> Report:
-    contents = _sorted_contents(root, problems)
-    rest = acns.without_login("\n\n".join(contents.texts)).strip()
+    contents = sorted_contents(root, problems)
+    rest = acns_xml.without_login("\n\n".join(contents.texts)).strip()
     report = (
         _acns(contents.xml, problems)
         or _xarf(contents.objects, problems)
@@ -223,77 +134,12 @@ def _forwarded(contents: Contents, problems: Problems) -> Report | None:
     if contents.original is None or not contents.original.children:
         return None
     inner, ours = contents.original.children[0], Problems()
-    mail = _mail(inner.headers, ours)
+    mail = mail_of(inner.headers, ours)
     report = _of_mail(inner, mail, ours)
     if report.format not in (Format.ACNS, Format.ARF, Format.XARF):
         return None
     problems.extend(ours.found())
     return report
-
-
-def _sorted_contents(root: Part, problems: Problems) -> Contents:
-    found = Contents([], [], [], [])
-    alternatives = {
-        id(child) for part in root.walk() if part.content_type == "multipart/alternative" for child in part.children
-    }
-    has_plain = any(part.content_type == "text/plain" for part in root.walk())
-    attached: list[str] = []
-    for part in root.walk():
-        kind, name = part.content_type, part.filename.lower()
-        if part.children and kind.startswith("multipart/"):
-            continue
-        if kind == "message/feedback-report" and found.feedback is None:
-            found.feedback = part
-        elif kind in arf.ORIGINALS:
-            found.original = found.original or part
-        elif kind == "message/delivery-status" and found.delivery is None:
-            found.delivery = part
-        elif kind in XML_TYPES or name.endswith(".xml"):
-            text = _lines(part, problems, MAX_SIZE)
-            attached += acns.blocks(text)[0] or [text]
-        elif kind in JSON_TYPES or name.endswith(".json"):
-            value = xarf.load(_lines(part, problems, MAX_SIZE), problems)
-            if value is not None and xarf.is_report(value):
-                found.objects.append(value)
-            else:
-                _keep(found, part, problems)
-        elif kind == "text/html" and (id(part) in alternatives and has_plain):
-            _keep(found, part, problems)
-        elif kind.startswith("text/") and not _is_attachment(part):
-            text = _lines(part, problems)
-            blocks, rest = acns.blocks(acns.unsigned(text))
-            found.xml += blocks
-            found.texts.append(_unmarked(rest) if kind == "text/html" else rest)
-        else:
-            _keep(found, part, problems)
-    found.xml = attached + found.xml
-    return found
-
-
-def _is_attachment(part: Part) -> bool:
-    return header(part.headers, "Content-Disposition").lower().startswith("attachment")
-
-
-def _lines(part: Part, problems: Problems, most: int = MAX_TEXT) -> str:
-    return part.text(problems, most).replace("\r\n", "\n")
-
-
-def _unmarked(html: str) -> str:
-    """Return the words and links of a page; only for finding what it names, never for showing it."""
-    linked = TAG.sub(lambda tag: f" {' '.join(LINK.findall(tag.group()))} ", BLOCKS.sub(" ", html))
-    return linked.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
-
-
-def _keep(found: Contents, part: Part, problems: Problems) -> None:
-    content = part.content(problems)
-    # XML under another name may hold a login as well: it stays in the raw message alone.
-    if acns.holds_login(content):
-        content = b""
-    evidence = Evidence(part.content_type, content, hashlib.sha256(content).hexdigest(), part.filename)
-    found.evidence.append(evidence)
-
-
-# The formats.
 
 
 def _acns(texts: list[str], problems: Problems) -> Report | None:
@@ -325,7 +171,7 @@ def _arf(contents: Contents, problems: Problems) -> Report | None:
 def _plain(contents: Contents, problems: Problems) -> Report | None:
     texts = [one.content for one in contents.evidence if one.content_type == "text/plain"]
     for text in (*(decoded(content, "utf-8", Problems()) for content in texts), *contents.texts):
-        report = xarf.read_plain(clean(text).replace("\r\n", "\n"), problems)
+        report = xarf_0.read(clean(text).replace("\r\n", "\n"), problems)
         if report is not None:
             return _with_urls(report, "\n\n".join(contents.texts))
     return None
@@ -350,7 +196,7 @@ def _with_urls(report: Report, text: str) -> Report:
 
 def _delivery(part: Part, problems: Problems) -> Report:
     """Return what a delivery status says: which address failed and why; it answers a mail sent from here."""
-    text = _lines(part, problems)
+    text = lines_of(part, problems)
     pairs = re.findall(r"^([A-Za-z-]{2,40}):[ \t]{0,20}(.{0,1000})$", text[:65536], re.MULTILINE)
     fields: dict[str, list[str]] = {}
     for name, value in pairs[:200]:
@@ -377,7 +223,7 @@ def _words(text: str, mail: Mail, contents: Contents, problems: Problems) -> Rep
         problems.add("encrypted")
         return Report(Format.UNPARSED)
     # XML or JSON that was there and could not be read: words around it do not make a report of it, but lead further.
-    broken = "\n\n".join(_unmarked(acns.without_login(xml[:65536])) for xml in contents.xml)
+    broken = "\n\n".join(unmarked(acns_xml.without_login(xml[:65536])) for xml in contents.xml)
     is_broken = bool(contents.xml) or any(problem.code in BROKEN_JSON for problem in problems.found())
     own = frozenset(filter(None, (mail.sent_from.domain, mail.reply_address.rpartition("@")[2])))
     found = free_text.find(f"{whole}\n\n{broken}", problems, own)

@@ -26,7 +26,7 @@ WRITTEN = re.compile(
     r"(?:\s{1,3}\d\d?:\d\d(?::\d\d)?(?:\s{1,3}[A-Za-z+-][\w:]{0,5})?)?",
     re.ASCII,
 )
-NUMERIC_ZONE = re.compile(r"[+-]\d{4}", re.ASCII)
+NUMERIC_ZONE = re.compile(r"[+-]\d{4}(?!\d)", re.ASCII)
 ZONES = {"Z": 0, "UTC": 0, "UT": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6}
 ZONES |= {"PST": -8, "PDT": -7, "CET": 1, "CEST": 2, "BST": 1, "WET": 0, "WEST": 1, "EET": 2, "EEST": 3}
 # What no text column and no XML may hold, and halves of characters that no encoding can write.
@@ -111,14 +111,11 @@ def _written(text: str, problems: Problems, where: str) -> dt.datetime | None:
         return None
     if read is None:
         return None
-    zone = text.split()[-1].upper()
-    if zone in ZONES:
-        offset = dt.timedelta(hours=ZONES[zone])
-    elif NUMERIC_ZONE.search(text):
-        offset = dt.timedelta(seconds=read[9] or 0)
-    else:
-        offset = dt.timedelta()
+    numeric = NUMERIC_ZONE.search(text)
+    offset = _offset(numeric.group() if numeric else text.split()[-1].lstrip("+-"))
+    if offset is None:
         problems.add("time_without_zone", where)
+        offset = dt.timedelta()
     return _in_utc([*read[:5], min(read[5], 59), 0], offset)
 
 
