@@ -67,15 +67,29 @@ def sorted_contents(root: Part, problems: Problems) -> Contents:
                 _keep(found, part, problems)
         elif kind == "text/html" and (id(part) in alternatives and has_plain):
             _keep(found, part, problems)
-        elif kind.startswith("text/") and not _is_attachment(part):
+        elif kind.startswith("multipart/") or (kind.startswith("text/") and not _is_attachment(part)):
             text = lines_of(part, problems)
+            value = _object_in(text, problems)
+            if value is not None:
+                found.objects.append(value)
+                continue
             blocks, rest = acns_xml.blocks(acns_xml.unsigned(text))
             found.xml += blocks
             found.texts.append(unmarked(rest) if kind == "text/html" else rest)
+        elif kind.startswith("text/") and (blocks := acns_xml.blocks(lines_of(part, problems))[0]):
+            attached += blocks
         else:
             _keep(found, part, problems)
     found.xml = attached + found.xml
     return found
+
+
+def _object_in(text: str, problems: Problems) -> dict[str, Any] | None:
+    """Return the X-ARF report that is the whole text, if it is one."""
+    if not (text.lstrip().startswith("{") and ('"xarf_version"' in text or '"ReporterInfo"' in text)):
+        return None
+    value = xarf_json.load(text, problems)
+    return value if value is not None and xarf.is_report(value) else None
 
 
 def _is_attachment(part: Part) -> bool:
