@@ -249,6 +249,7 @@ ACCOUNT_RATE_LIMITS = {
     "ask_request": "10/1h/ip,5/1d/key",
     "write_request": "20/10m/ip,20/10m/key",
     "open_delivery": "30/5m/ip",
+    "report_abuse": "20/h/ip",
 }
 ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -23,7 +23,8 @@ from accounts.restricting import stopped
 from accounts.roles import may, sees_sealed
 from accounts.templatetags.portal_tags import moment
 from disclosures import compelling, informing, preparing, preserving
-from disclosures.models import Compulsion, Disclosure, Incident, LegalNotice, LegalRequest, Sought, Stage
+from disclosures.judging import visible
+from disclosures.models import AbuseCase, Compulsion, Disclosure, Incident, LegalNotice, LegalRequest, Sought, Stage
 from retention import sight
 from retention.models import DeletionRequest, Dispute, Hold, PrivacyRequest
 
@@ -78,6 +79,8 @@ def piles(user: User) -> Iterator[Pile]:
         yield from _requests(user, now)
     if may(user, "disclosures.view_legalrequest") and sees_sealed(user):
         yield from _legal(user, now)
+    if may(user, "disclosures.view_abusecase"):
+        yield from _cases(user, now)
     if may(user, "disclosures.prepare_disclosure") and sees_sealed(user):
         yield from _disclosures(user, now)
 
@@ -108,6 +111,23 @@ def _legal(user: User, now: dt.datetime) -> Iterator[Pile]:
         "received_at",
         _served,
     )
+
+
+def _cases(user: User, now: dt.datetime) -> Iterator[Pile]:
+    """Yield the abuse cases: mine, nobody's, and those of which a person says whom they concern."""
+    running = visible(user, AbuseCase.objects.open())
+    late, mine = running.filter(look_by__lt=now), running.filter(assigned_to=user.pk)
+    nobodys, undecided = running.filter(assigned_to=None), visible(user, AbuseCase.objects.undecided())
+    yield Pile("Abuse cases late", "No abuse case is late.", late, "look_by", _about)
+    yield Pile("My abuse cases", "No abuse case is yours.", mine, "look_by", _about)
+    yield Pile("Abuse cases of nobody", "Every abuse case is somebody's.", nobodys, "look_by", _about)
+    yield Pile(
+        "Abuse cases of nobody found", "Of every case it is known whom it concerns.", undecided, "look_by", _about
+    )
+
+
+def _about(case: AbuseCase) -> str:
+    return f"{case.reference}: {case.get_kind_display()}"
 
 
 def _disclosures(user: User, now: dt.datetime) -> Iterator[Pile]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from disclosures import consent_views, delivery_views, notice_views, policy_views, transparency_views, views
+from disclosures import (
+    consent_views,
+    delivery_views,
+    notice_views,
+    policy_views,
+    report_views,
+    transparency_views,
+    views,
+)
 
 app_name = "disclosures"
 urlpatterns = [
@@ -19,6 +27,9 @@ urlpatterns = [
     path("legal-notices/<slug:reference>/", notice_views.notice, name="notice"),
     path("legal-notices/<slug:reference>/copy/", notice_views.copy, name="notice_copy"),
     path("legal-notices/<slug:reference>/give-up/", notice_views.give_up, name="notice_give_up"),
+    path("report/", report_views.start, name="report"),
+    path("report/abuse/", report_views.abuse, name="report_abuse"),
+    path("report/copyright/", report_views.copyright_notice, name="report_copyright"),
     path("transparency/", transparency_views.page, name="transparency"),
     path("transparency/<str:name>.csv", transparency_views.file, name="transparency_file"),
 ]

@@ -91,6 +91,7 @@ NUMBERS = {
     # figures that are published
     "transparency": Number(30, "calendar days", Basis.CHOICE, "time to count what came late in a half-year"),
     "band": Number(500, "letters", Basis.LAW, "50 USC 1874(a): bands of 500, half-yearly"),
+    "storm": Number(30, "calendar days", Basis.CHOICE, "reports about one source within a month are one matter"),
     # Legal requests: received, checked, answered.
     "objection": Number(14, "calendar days", Basis.LAW, "FRCP 45(d)(2)(B): or the time to comply, if that is earlier"),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),

@@ -21,10 +21,11 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
-from disclosures import aggregates, approving, compelling, incidents, preparing, transparency
-from disclosures.models import LegalLetter
+from disclosures import aggregates, approving, compelling, incidents, preparing, reporting, transparency
+from disclosures.models import CaseNote, LegalLetter
 from disclosures.preparing import Choice, Ground
 from disclosures.releasing import release as releasing_one
+from disclosures.reports.shape import Format, Hint, Kind, Report, Source
 from retention import closing, disputing, keeping, placing, releasing, switching
 from retention.models import DeletionRequest, Hold, PrivacyRequest
 from tests import legal
@@ -88,10 +89,26 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
     switching.stop("support", by=staff["administrator"])
     aggregates.make("accounts-by-services", aggregates.closed_quarters(timezone.now())[0], by=staff["privacy_officer"])
     transparency.freeze("2026-H1", by="system")
+    report_abuse(customer)
     serve_request(customer)
     disclose(customer, staff["legal"], staff["privacy_officer"])
     customer.refresh_from_db()
     return World(customer, asked, staff, stranger)
+
+
+def report_abuse(customer: User) -> None:
+    """Let somebody report the customer by number, and staff note and find something."""
+    assert customer.account is not None
+    report = Report(
+        Format.FREE_TEXT,
+        Kind.SPAM,
+        sources=(Source(address="203.0.113.200", hints=(Hint("account_number", customer.account.number),)),),
+        text="Mails nobody wanted.",
+        content_hash="1",
+    )
+    [taken] = reporting.take_in(b"Mails nobody wanted.", channel="form", report=report)
+    with keyring():
+        CaseNote.objects.create(case=taken.case, text="Seen.", written_by=uuid7(), written_at=timezone.now())
 
 
 def serve_request(customer: User) -> None:

@@ -42,7 +42,7 @@ from accounts.models import (
     User,
 )
 from accounts.safeguards.models import Heartbeat
-from disclosures.models import ConsentGrant, Recipient, ToldNotice
+from disclosures.models import AbuseReport, ConsentGrant, Recipient, ToldNotice
 from retention import cancelling, closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
@@ -149,6 +149,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
     subject = town.subjects[person]
     if name == "admin:disclosures_disclosure_part" and key != "object_id":
         return {"number": 1, "part": "records.json"}[key]
+    if name == "admin:disclosures_abusecase_raw" and key == "report":
+        return AbuseReport.objects.order_by("received_at", "pk")[0].pk
     if key == "object_id":
         room: Any = next(r for r in admin.site._registry.values() if name.startswith(f"admin:{_stem(r)}_"))
         return a_record(room, town.world).pk

@@ -56,7 +56,7 @@ from tests.visiting import signed_in
 NORMAL = (
     (re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"'), "TOKEN"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
-    (re.compile(r"(CON|DEL|DIS|EXP|INV|NOT|OPN|ORD|PRV|REC|SEC|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"(ABU|CON|DEL|DIS|EXP|INV|NOT|OPN|ORD|PRV|REC|SEC|TIC)-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
     (re.compile(r"\b(?:[0-9A-Z]{4}-){4}[0-9A-Z]{4}\b"), "CODE"),
     (re.compile(r"\b[1-9]\d{8}\b"), "NUMBER"),
     (re.compile(r"\bwww\.[0-9a-f]{8}\.example\b"), "SERVICE"),

@@ -159,8 +159,12 @@ def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
     transparency.freeze("2026-H1", by="system")
     anybody.look("figures", "/transparency/").look("help", "/help/").look("no such page", "/nowhere/", status=404)
 
+    anybody.look("report", "/report/").look("report abuse", "/report/abuse/").press("Send the report")
+    anybody.look("report abuse, empty").look("copyright", "/report/copyright/").press("Send the notice")
+    anybody.look("copyright, empty")
+
     assert anybody.wrong == []
-    assert len(anybody.seen) == 18
+    assert len(anybody.seen) == 23
 
 
 def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round], alice: User) -> None:

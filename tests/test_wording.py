@@ -278,7 +278,13 @@ for moment in (
 ):
     SAMPLE[f"{moment}_at"] = NOON
 SAMPLE["answer_by"] = NOON
-SAMPLE |= {"told_at": NOON, "release_from": NOON, "at": NOON, "page": "https://portal.example.com/admin/"}
+SAMPLE |= {
+    "received_at": NOON,
+    "told_at": NOON,
+    "release_from": NOON,
+    "at": NOON,
+    "page": "https://portal.example.com/admin/",
+}
 # What stands in the mails of orders and invoices.
 SAMPLE |= {"cents": 1290, "currency": "USD", "invoice": "INV-7F3K-22"}
 SAMPLE |= {f"{moment}_at": NOON for moment in ("issued", "paid", "placed")}

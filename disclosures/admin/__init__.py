@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from disclosures.admin import consents, disclosures, figures, legal_requests, recipients
+from disclosures.admin import cases, consents, disclosures, figures, legal_requests, recipients
 
-__all__ = ["consents", "disclosures", "figures", "legal_requests", "recipients"]
+__all__ = ["cases", "consents", "disclosures", "figures", "legal_requests", "recipients"]

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from disclosures.models.cases import (
+    ELEMENTS,
+    AbuseCase,
+    AbuseReport,
+    CaseFinding,
+    CaseKind,
+    CaseNote,
+    CaseOutcome,
+    Finding,
+    Severity,
+)
 from disclosures.models.consents import Channel, ConsentGrant, ConsentPurpose
 from disclosures.models.disclosures import (
     Approval,
@@ -34,6 +45,15 @@ from disclosures.models.notices import NoticeChallenge, NoticeCopy
 from disclosures.models.recipients import Recipient
 
 __all__ = [
+    "ELEMENTS",
+    "AbuseCase",
+    "AbuseReport",
+    "CaseFinding",
+    "CaseKind",
+    "CaseNote",
+    "CaseOutcome",
+    "Finding",
+    "Severity",
     "AggregateTable",
     "Approval",
     "Basis",

@@ -17,7 +17,7 @@ LONGEST_MATTER = 500
 class MomentField(forms.SplitDateTimeField):
     """A day and a time in the time zone in use, each with a label of its own."""
 
-    def __init__(self, label: str, **kwargs: Any) -> None:
+    def __init__(self, label: Any, **kwargs: Any) -> None:
         day = {"type": "date", "aria-label": f"{label}: day"}
         time = {"type": "time", "aria-label": f"{label}: time"}
         widget = forms.SplitDateTimeWidget(date_attrs=day, time_attrs=time)

@@ -1,0 +1,377 @@
+"""Abuse cases in the admin: the queue by urgency, one page with the reports, the findings and one timeline (P17, P18).
+
+Cases of children are found by whoever has the permission for them, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts.admin.links import account_link
+from accounts.admin_base import Act, Eyes, Identifiers, RecordAdmin, Section, asking, staff
+from accounts.downloading import download
+from accounts.models import Service, User
+from accounts.roles import may
+from accounts.safeguards import ledger
+from accounts.safeguards.models import LedgerEntry
+from accounts.templatetags.portal_tags import moment
+from disclosures import judging, reporting
+from disclosures.models import AbuseCase, AbuseReport, CaseKind, CaseOutcome, Finding
+from disclosures.reports.shape import PROBLEMS
+
+OPEN_RAW = "disclosures.open_report"
+SHOWN_REPORTS = 20
+RECENT = 50
+HOUR = dt.timedelta(hours=1)
+ENDED = "This case has ended; that stays."
+
+
+class CaseAct(Act):
+    """What the acts on an open case have in common."""
+
+    permission = judging.DECIDE
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return ENDED if record.closed_at else ""
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return [about(eyes, record), newest_report(eyes, record)]
+
+
+class AssignToMe(CaseAct):
+    """Take care of it."""
+
+    slug, label = "assign-to-me", "Assign to me"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return super().hindrance(record, user) or ("It is yours." if record.assigned_to == user.pk else "")
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        judging.assign(record.pk, by=user)
+        return f"Case {record.reference} is yours."
+
+
+class WhomForm(forms.Form):
+    """Whose account it is."""
+
+    number = Identifiers(
+        label="Account number", max_length=20, required=False, help_text="Empty means: not a customer of ours."
+    )
+    service = forms.ChoiceField(label="Service", required=False)
+
+
+class DecideWhom(CaseAct):
+    """Say whom it concerns."""
+
+    slug, label = "decide-whom", "Decide whom it concerns"
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["The case stands with that account. Nobody is told anything by this."]
+
+    def form(self, record: Any, data: Any = None) -> forms.Form:
+        initial = {"number": record.account.number if record.account else "", "service": str(record.service or "")}
+        form: Any = WhomForm(data, initial=initial)
+        known = Service.objects.filter(account=record.account_id).order_by("started_at", "pk") if record.account else []
+        form.fields["service"].choices = [("", "none in particular"), *((str(one.pk), one.name) for one in known)]
+        return asking(form)
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        given = form.cleaned_data
+        service = UUID(given["service"]) if given["service"] and given["number"] else None
+        done = judging.decide_whom(record.pk, by=user, number=given["number"], service=service)
+        return f"Case {record.reference}: {done.get_found_display()}."
+
+
+class FindingForm(forms.Form):
+    """What was looked at, and what came of it."""
+
+    item = forms.ChoiceField(label="What you looked at", choices=Finding.choices)
+    is_met = forms.ChoiceField(label="Is it so?", choices=[("yes", "Yes"), ("no", "No")], widget=forms.RadioSelect)
+    note = forms.CharField(
+        label="How you know, or what is missing",
+        max_length=500,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
+class RecordFinding(CaseAct):
+    """Record a finding."""
+
+    slug, label = "record-finding", "Record a finding"
+    form_class = FindingForm
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["It stands with your name and the time. Another one of the same item takes its place."]
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        return [*super().sections(eyes, record), found(eyes, record)]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        given = form.cleaned_data
+        judging.find(record.pk, given["item"], by=user, is_met=given["is_met"] == "yes", note=given["note"])
+        return "The finding is recorded."
+
+
+class KindForm(forms.Form):
+    """What it is about."""
+
+    kind = forms.ChoiceField(label="What it is about", choices=CaseKind.choices, widget=forms.RadioSelect)
+
+
+class ChangeKind(CaseAct):
+    """Say what it is about."""
+
+    slug, label = "change-kind", "Change what it is about"
+    form_class = KindForm
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["How urgent it is, and by when somebody must look, follow from it."]
+
+    def form(self, record: Any, data: Any = None) -> forms.Form:
+        form: Any = KindForm(data, initial={"kind": record.kind})
+        return asking(form)
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        done = judging.change_kind(record.pk, form.cleaned_data["kind"], by=user)
+        return f"Case {record.reference} is about: {done.get_kind_display()}."
+
+
+class NoteForm(forms.Form):
+    """A note for colleagues."""
+
+    text = forms.CharField(label="Your note", max_length=5000, widget=forms.Textarea(attrs={"rows": 4}))
+
+
+class AddNote(CaseAct):
+    """Write a note."""
+
+    slug, label = "add-note", "Add a note"
+    form_class = NoteForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return ""
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        judging.note(record.pk, by=user, text=form.cleaned_data["text"])
+        return "Your note is kept."
+
+
+class CloseForm(forms.Form):
+    """How it ends."""
+
+    outcome = forms.ChoiceField(label="How it ends", choices=CaseOutcome.choices, widget=forms.RadioSelect)
+    reason = forms.CharField(label="Why", max_length=2000, widget=forms.Textarea(attrs={"rows": 4}))
+
+
+class CloseCase(CaseAct):
+    """End it."""
+
+    slug, label = "close", "Close the case"
+    form_class = CloseForm
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["It stays as it is. What comes later about the same matter opens another case."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        judging.close(record.pk, form.cleaned_data["outcome"], by=user, reason=form.cleaned_data["reason"])
+        return f"Case {record.reference} is closed."
+
+
+def about(eyes: Eyes, record: AbuseCase) -> Section:
+    """Return what a case is."""
+    facts = [
+        ("Reference", record.reference),
+        ("About", record.get_kind_display()),
+        ("Urgency", record.get_severity_display()),
+        ("Somebody looks by", moment(record.look_by)),
+        *eyes.facts(record),
+        ("At", moment(record.source_at) or "no time named"),
+        ("Concerns", account_link(record) if record.account_id else record.get_found_display()),
+        ("Decided by", "the search" if record.decided_by == ledger.SYSTEM else eyes.who(record.decided_by)),
+        ("Opened", moment(record.opened_at)),
+        ("Assigned to", eyes.who(record.assigned_to) if record.assigned_to else "nobody"),
+        ("Closed", moment(record.closed_at) or "no"),
+        ("Outcome", record.get_outcome_display() or "none yet"),
+    ]
+    return Section("Case", facts=facts)
+
+
+def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
+    """Return what the newest report with words of its own says."""
+    row = record.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk").first()
+    if row is None:
+        return Section("What was reported", empty="Nothing yet.")
+    eyes.record(record.pk, row)
+    read: dict[str, Any] = row.read or {}
+    reporter = read.get("reporter") or {}
+    facts = [
+        ("Came", format_html("{}, {}", moment(row.received_at), row.get_channel_display())),
+        ("Format", row.format),
+        ("Reporter", ", ".join(filter(None, (reporter.get("organisation"), reporter.get("contact"))))),
+        ("Written from", row.reporter or "nobody named"),
+        ("May be named to the customer", "yes" if row.may_be_named else "no"),
+        ("Sent by a machine", "yes" if row.is_automatic else "no"),
+        ("Takes a report back", "yes" if row.is_retraction else "no"),
+        ("Could not be read", "; ".join(PROBLEMS.get(code, code) for code in row.problems) or "nothing"),
+        ("Its words", str(read.get("text") or "")[:4000] or "none"),
+        *((f"Material {number}", _item(item)) for number, item in enumerate((read.get("items") or [])[:20], start=1)),
+        *((one.get("kind", ""), one.get("body", "")) for one in (read.get("declarations") or [])[:10]),
+        ("Every field", json.dumps(read.get("fields") or {}, ensure_ascii=False, indent=1)[:8000]),
+    ]
+    return Section("What was reported", facts=[fact for fact in facts if fact[1]])
+
+
+def _item(item: dict[str, Any]) -> str:
+    return ", ".join(str(item[name]) for name in ("title", "url", "filename") if item.get(name))
+
+
+def found(eyes: Eyes, record: AbuseCase) -> Section:
+    """Return each finding that counts, and what a notice lacks."""
+    rows = [
+        (
+            row.get_item_display(),
+            "yes" if row.is_met else "no",
+            row.note or "",
+            eyes.who(row.found_by),
+            moment(row.found_at),
+        )
+        for row in judging.findings(record).values()
+    ]
+    lacks = judging.missing(record)
+    title = f"Findings (lacks: {', '.join(str(item.label) for item in lacks)})" if lacks else "Findings"
+    return Section(title, head=("What", "So?", "Note", "By", "When"), rows=rows)
+
+
+@admin.register(AbuseCase)
+class AbuseCaseAdmin(RecordAdmin):
+    """Cases of abuse: most urgent first."""
+
+    acts = (AssignToMe, DecideWhom, RecordFinding, ChangeKind, AddNote, CloseCase)
+    list_display = ("reference", "kind", "severity", "hours_left", "concerns", "events", "assigned_to", "outcome")
+    list_filter = ("kind", "severity", "found")
+    ordering = ("closed_at", "-severity", "look_by", "pk")
+    subject_field = "pk"
+
+    def name_of(self, record: Any) -> str:
+        return f"case {record.reference}"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AbuseCase]:
+        rows: QuerySet[AbuseCase] = super().get_queryset(request).select_related("account")
+        return judging.visible(staff(request), rows)
+
+    def columns(self, eyes: Eyes) -> dict[str, Any]:
+        def assignee(case: AbuseCase) -> str:
+            if case.assigned_to is None:
+                return "nobody"
+            eyes.know_colleagues()
+            return eyes.who(case.assigned_to)
+
+        return {"assigned_to": assignee}
+
+    @admin.display(description="to be looked at")
+    def hours_left(self, case: AbuseCase) -> str:
+        if case.closed_at is not None:
+            return "ended"
+        left = (case.look_by - timezone.now()) // HOUR
+        return f"in {left} hours" if left >= 0 else f"late by {-left} hours"
+
+    @admin.display(description="concerns")
+    def concerns(self, case: AbuseCase) -> str:
+        return case.account.number if case.account else case.get_found_display()
+
+    @admin.display(description="reports")
+    def events(self, case: AbuseCase) -> int:
+        return case.reports.count()
+
+    def sections(self, eyes: Eyes, record: Any) -> list[Section]:
+        reports = record.reports.defer("raw", "read", "reporter").order_by("-received_at", "-pk")
+        counted = record.reports.aggregate(n=Count("pk"))["n"]
+        raw = may(eyes.user, OPEN_RAW)
+        rows = [
+            (
+                moment(row.received_at),
+                row.get_channel_display(),
+                row.format,
+                _repeat(row),
+                _raw_link(row) if raw else "",
+            )
+            for row in reports[:SHOWN_REPORTS]
+        ]
+        title = (
+            f"Reports ({counted})" if counted <= SHOWN_REPORTS else f"Reports ({counted}, the newest {SHOWN_REPORTS})"
+        )
+        return [
+            about(eyes, record),
+            newest_report(eyes, record),
+            found(eyes, record),
+            Section(title, head=("Came", "How", "Format", "", "Raw message"), rows=rows),
+            self._earlier(eyes, record),
+            self._notes(eyes, record),
+            self._timeline(eyes, record),
+        ]
+
+    def _earlier(self, eyes: Eyes, record: AbuseCase) -> Section:
+        others = (
+            judging.visible(eyes.user, AbuseCase.objects.filter(account=record.account_id))
+            if record.account_id
+            else None
+        )
+        rows = [
+            (self._link(one), one.get_kind_display(), moment(one.opened_at), one.get_outcome_display() or "open")
+            for one in (
+                others.exclude(pk=record.pk).order_by("-opened_at", "pk")[:RECENT] if others is not None else []
+            )
+        ]
+        return Section("Other cases of this customer", head=("Case", "About", "Opened", "Outcome"), rows=rows)
+
+    def _link(self, case: AbuseCase) -> Any:
+        return format_html('<a href="{}">{}</a>', self.url_of(case), case.reference)
+
+    def _notes(self, eyes: Eyes, record: AbuseCase) -> Section:
+        notes = record.notes.order_by("-written_at", "-pk")[:RECENT]
+        rows = [(moment(one.written_at), eyes.who(one.written_by), one.text) for one in notes]
+        return Section("Notes", head=("When", "Who", "What"), rows=rows)
+
+    def _timeline(self, eyes: Eyes, record: AbuseCase) -> Section:
+        entries = LedgerEntry.objects.filter(subject=record.pk).exclude(action="viewed").order_by("-at", "-pk")[:RECENT]
+        rows = [(moment(entry.at), entry.action.rpartition(".")[2], eyes.who(entry.actor)) for entry in entries]
+        return Section("Timeline", head=("When", "What", "Who"), rows=rows)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the raw messages besides the pages."""
+        view = self.admin_site.admin_view(self.raw_view)
+        return [path("<uuid:object_id>/raw/<uuid:report>/", view, name=self.url_name("raw")), *super().get_urls()]
+
+    def raw_view(self, request: HttpRequest, object_id: UUID, report: UUID) -> HttpResponse:
+        """Give a raw message out as a download, recorded before; it is never shown in the browser."""
+        user = staff(request)
+        if not may(user, OPEN_RAW):
+            raise PermissionDenied
+        case = self.one(request, object_id)
+        row = AbuseReport.objects.filter(pk=report, case=case).first()
+        if row is None:
+            raise Http404
+        ledger.record(user.actor, reporting.action(case, "opened_raw"), case.pk, report=row.pk)
+        return download(request, f"{case.reference}.eml", "application/octet-stream", bytes(row.raw))
+
+
+def _repeat(row: AbuseReport) -> str:
+    return "the same again" if row.is_repeat else ""
+
+
+def _raw_link(row: AbuseReport) -> Any:
+    where = reverse("admin:disclosures_abusecase_raw", args=[row.case_id, row.pk])
+    return format_html('<a href="{}">Download ({} bytes)</a>', where, row.raw_size)

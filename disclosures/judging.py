@@ -1,0 +1,171 @@
+"""What staff find of an abuse case (P18): whom it concerns, whether it is true and complete, and how it ends.
+
+Who may: the abuse desk, legal and the privacy officer; cases of children only legal. Each finding is a row with who and
+when, and the newest of an item counts. A closed case stays as it ended: what comes later opens another.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.errors import NotActionable
+from accounts.keys.keyring import keyring
+from accounts.models import Account, Service, User
+from accounts.roles import may
+from accounts.safeguards import ledger
+from accounts.safeguards.cards import refuse_card_number
+from disclosures.models import AbuseCase, CaseFinding, CaseKind, CaseNote, CaseOutcome, Finding
+from disclosures.models.cases import ELEMENTS, urgency
+from disclosures.reporting import action
+
+DECIDE = "disclosures.decide_abusecase"
+SEES_CSAM = "disclosures.view_csam"
+
+
+def visible(user: User, rows: QuerySet[AbuseCase]) -> QuerySet[AbuseCase]:
+    """Return those of the cases that this member of staff may know of."""
+    return rows if may(user, SEES_CSAM) else rows.exclude(kind=CaseKind.CSAM)
+
+
+def assign(case_id: UUID, *, by: User, at: dt.datetime | None = None) -> AbuseCase:
+    """Let `by` take care of a case and return it."""
+    at = at or timezone.now()
+    with keyring(), transaction.atomic(durable=True):
+        case = _open(case_id, by)
+        if case.assigned_to != by.pk:
+            case.assigned_to = by.pk
+            case.save(update_fields=["assigned_to"])
+            ledger.record(by.actor, action(case, "assigned"), case.pk, at=at)
+    return case
+
+
+def decide_whom(
+    case_id: UUID, *, by: User, number: str = "", service: UUID | None = None, at: dt.datetime | None = None
+) -> AbuseCase:
+    """Say whom a case concerns: an account by its number, or nobody of ours; return the case.
+
+    Raises NotActionable for a number no account has, and a service of somebody else.
+    """
+    at = at or timezone.now()
+    account = Account.objects.filter(number=number.strip()).first() if number.strip() else None
+    if number.strip() and account is None:
+        raise NotActionable("No account has this number. Check it for typing errors.")
+    if service is not None and not Service.objects.filter(pk=service, account=account).exists():
+        raise NotActionable("This service is another account's. Choose one of the account's own.")
+    with keyring(), transaction.atomic(durable=True):
+        case = _open(case_id, by)
+        case.account, case.service = account, service
+        case.found = AbuseCase.Found.ONE if account else AbuseCase.Found.NOT_OURS
+        case.decided_by, case.decided_at = by.actor, at
+        case.save(update_fields=["account", "service", "found", "decided_by", "decided_at"])
+        facts = {"found": str(case.found), "account": case.account_id}
+        ledger.record(by.actor, action(case, "decided"), case.pk, at=at, **facts)
+    return case
+
+
+def find(
+    case_id: UUID, item: str, *, by: User, is_met: bool, note: str = "", at: dt.datetime | None = None
+) -> CaseFinding:
+    """Record a finding and return it. Raises NotActionable for an unknown item, and where "no" gives no reason."""
+    at = at or timezone.now()
+    refuse_card_number(note)
+    if item not in Finding.values:
+        raise NotActionable("Choose what you looked at.")
+    if not is_met and not note.strip():
+        raise NotActionable("Say what is missing or wrong, so that a colleague and the reporter can be told.")
+    with keyring(), transaction.atomic(durable=True):
+        case = _open(case_id, by)
+        row = CaseFinding.objects.create(
+            case=case, item=item, is_met=is_met, note=note.strip() or None, found_by=by.pk, found_at=at
+        )
+        ledger.record(by.actor, action(case, "found"), case.pk, at=at, item=item, is_met=is_met, finding=row.pk)
+    return row
+
+
+def findings(case: AbuseCase) -> dict[str, CaseFinding]:
+    """Return the finding that counts of each item."""
+    return {row.item: row for row in case.findings.order_by("found_at", "pk")}
+
+
+def missing(case: AbuseCase) -> list[Finding]:
+    """Return what a copyright notice still lacks of its six elements (17 USC 512(c)(3)(A)); [] for other kinds."""
+    if case.kind != CaseKind.DMCA:
+        return []
+    known = findings(case)
+    return [item for item in ELEMENTS if item not in known or not known[item].is_met]
+
+
+def is_found_true(case: AbuseCase) -> bool:
+    """Return whether both findings of P18 stand: authentic and accurate."""
+    known = findings(case)
+    return all(item in known and known[item].is_met for item in (Finding.AUTHENTIC, Finding.ACCURATE))
+
+
+def change_kind(case_id: UUID, kind: str, *, by: User, at: dt.datetime | None = None) -> AbuseCase:
+    """Say what a case is about and return it; its urgency follows, and by when somebody must look."""
+    at = at or timezone.now()
+    if kind not in CaseKind.values:
+        raise NotActionable("Choose what the case is about.")
+    with keyring(), transaction.atomic(durable=True):
+        case = _open(case_id, by)
+        was, case.kind = case.kind, CaseKind(kind)
+        case.severity, within = urgency(kind)
+        case.look_by = case.opened_at + within
+        case.save(update_fields=["kind", "severity", "look_by"])
+        ledger.record(by.actor, action(case, "kind"), case.pk, at=at, was=str(was), kind=kind)
+    return case
+
+
+def note(case_id: UUID, *, by: User, text: str, at: dt.datetime | None = None) -> CaseNote:
+    """Write a note on the timeline of a case, of a closed one too, and return it."""
+    at = at or timezone.now()
+    refuse_card_number(text)
+    if not text.strip():
+        raise NotActionable("Write your note.")
+    with keyring(), transaction.atomic(durable=True):
+        case = _locked(case_id, by)
+        row = CaseNote.objects.create(case=case, text=text.strip(), written_by=by.pk, written_at=at)
+        ledger.record(by.actor, action(case, "noted"), case.pk, at=at, note=row.pk)
+    return row
+
+
+def close(case_id: UUID, outcome: str, *, by: User, reason: str, at: dt.datetime | None = None) -> AbuseCase:
+    """End a case and return it. Raises NotActionable without a reason, and for one nobody decided whom it concerns."""
+    at = at or timezone.now()
+    refuse_card_number(reason)
+    if outcome not in CaseOutcome.values:
+        raise NotActionable("Choose how the case ends.")
+    if not reason.strip():
+        raise NotActionable("Say why the case ends like this.")
+    with keyring(), transaction.atomic(durable=True):
+        case = _open(case_id, by)
+        waits = case.found in {AbuseCase.Found.NONE, AbuseCase.Found.SEVERAL}
+        if waits and outcome not in {CaseOutcome.NOT_VALID, CaseOutcome.DUPLICATE, CaseOutcome.INCOMPLETE}:
+            raise NotActionable(f"Case {case.reference}: say first whom it concerns, or that it is nobody of ours.")
+        case.closed_at, case.closed_by, case.outcome = at, by.actor, CaseOutcome(outcome)
+        case.outcome_reason = reason.strip()
+        case.save(update_fields=["closed_at", "closed_by", "outcome", "outcome_reason"])
+        ledger.record(by.actor, action(case, "closed"), case.pk, at=at, outcome=outcome)
+    return case
+
+
+def _locked(case_id: UUID, by: User) -> AbuseCase:
+    if not may(by, DECIDE):
+        raise PermissionDenied("Abuse cases are worked on by the abuse desk, legal and the privacy officer.")
+    case = AbuseCase.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
+    if case is None or (case.kind == CaseKind.CSAM and not may(by, SEES_CSAM)):
+        raise NotActionable("There is no such case. Look it up in the list.")
+    return case
+
+
+def _open(case_id: UUID, by: User) -> AbuseCase:
+    case = _locked(case_id, by)
+    if case.closed_at is not None:
+        raise NotActionable(f"Case {case.reference} has ended: {case.get_outcome_display()}. A report opens another.")
+    return case

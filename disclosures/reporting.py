@@ -1,0 +1,228 @@
+"""Taking reports of abuse in (P17): each is kept as it came and belongs to a case; nothing is dropped.
+
+Who may: whoever writes to us, by mail, form or API; doors limit how much. A repeat of the same message or content is
+counted in its case; reports about one source, of one kind, make one case with many events. What cannot be read makes a
+case for staff. A receipt goes out at most once a day to one sender, and never to a machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import mailing
+from accounts.keys.keyring import keyring
+from accounts.safeguards import ledger, outbox
+from accounts.safeguards.cards import holds_card_number
+from accounts.safeguards.finding import clean_email, digest
+from disclosures.locating import Concerned, whom
+from disclosures.models import AbuseCase, AbuseReport, CaseKind
+from disclosures.models.cases import MOST_RAW_BYTES, urgency
+from disclosures.reports import reading
+from disclosures.reports.shape import Kind, Report
+from retention import schedule
+
+log = structlog.get_logger(__name__)
+
+Channel = AbuseReport.Channel
+KINDS = {
+    Kind.TRADEMARK: CaseKind.TRADEMARK,
+    Kind.PHISHING: CaseKind.PHISHING,
+    Kind.FRAUD: CaseKind.PHISHING,
+    Kind.MALWARE: CaseKind.MALWARE,
+    Kind.BOTNET: CaseKind.MALWARE,
+    Kind.SPAM: CaseKind.SPAM,
+    Kind.AUTH_FAILURE: CaseKind.SPAM,
+    Kind.CSAM: CaseKind.CSAM,
+    Kind.NCII: CaseKind.NCII,
+    Kind.DDOS: CaseKind.ATTACK,
+    Kind.ATTACK: CaseKind.ATTACK,
+    Kind.VULNERABILITY: CaseKind.ATTACK,
+}
+# What stands in the place of a number that reads like a card (P4); the raw message is evidence and keeps it.
+CARD = "[a number like that of a card]"
+LONGEST_TEXT = 65_536
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A report that was taken in: its case, its row, and whether the case was opened for it."""
+
+    case: AbuseCase
+    report: AbuseReport
+    is_new: bool
+
+
+def take_in(raw: bytes, *, channel: str, report: Report | None = None, at: dt.datetime | None = None) -> list[Taken]:
+    """Keep a report and return where it belongs: one entry, or one for each notice that a mail holds.
+
+    `report` is what a form already read; a mail or another system's message is read here. Whatever the bytes are, a
+    case comes of them.
+    """
+    at = at or timezone.now()
+    read = report or reading.read(raw)
+    return [_take(raw, one, read, channel, at) for one in (read, *read.others)]
+
+
+def kind_of(report: Report) -> CaseKind:
+    """Return what a report claims; ARF and X-ARF carry no notice, whatever they call themselves."""
+    if report.kind == Kind.COPYRIGHT:
+        return CaseKind.DMCA if report.claims_dmca else CaseKind.COPYRIGHT
+    return KINDS.get(report.kind, CaseKind.OTHER)
+
+
+def _take(raw: bytes, report: Report, mail: Report, channel: str, at: dt.datetime) -> Taken:
+    kind, digests = kind_of(report), _digests(report, mail)
+    with keyring(), transaction.atomic(durable=True):
+        concerned = whom(report, at)
+        # An address has other holders at other times: what concerns somebody else is another matter.
+        about = f"{kind}|{concerned.source}|{concerned.account}"
+        source_digest = digest("report source", about) if concerned.source else None
+        _one_after_the_other([digests["content_digest"], digests["message_digest"], source_digest])
+        known = _known(digests)
+        case = known.case if known is not None else _same_matter(source_digest, at)
+        is_new = case is None
+        if case is None:
+            case = _open(kind, concerned, source_digest, at)
+        row = AbuseReport.objects.create(
+            case=case,
+            channel=channel,
+            received_at=at,
+            format=str(report.format),
+            problems=sorted(report.codes | mail.codes),
+            raw=raw[:MOST_RAW_BYTES],
+            raw_sha256=hashlib.sha256(raw).hexdigest(),
+            raw_size=len(raw),
+            read=_plain(report),
+            reporter=_without_cards(_reporter(report))[:320] or None,
+            may_be_named=report.may_forward_reporter,
+            is_automatic=mail.mail.is_automatic,
+            is_retraction=report.is_retraction,
+            is_repeat=known is not None and known.content_digest == digests["content_digest"],
+            **digests,
+        )
+        facts = {"case": case.pk, "report": row.pk, "channel": str(channel), "format": row.format.replace(" ", "-")}
+        ledger.record(ledger.SYSTEM, action(case, "reported"), case.pk, at=at, **facts)
+        _answer(case, row, mail, at)
+    return Taken(case, row, is_new)
+
+
+def action(case: AbuseCase, word: str) -> str:
+    """Return the name of an act in the ledger; cases of children are read by whoever may know of sealed matters."""
+    return f"legal.case.{word}" if case.kind == CaseKind.CSAM else f"case.{word}"
+
+
+def _digests(report: Report, mail: Report) -> dict[str, Any]:
+    sender = _reporter(mail) or _reporter(report)
+    ids = [digest("report case", f"{sender}|{one}").hex() for one in report.case_ids if one]
+    message = mail.mail.message_id
+    return {
+        "message_digest": digest("report message", f"{message}|{report.report_id}") if message else None,
+        "content_digest": digest("report content", report.content_hash),
+        "case_digests": sorted(set(ids)),
+        "reporter_digest": digest("email", sender) if sender else None,
+    }
+
+
+def _reporter(report: Report) -> str:
+    return report.reporter.email or report.sender.email or report.mail.sent_from.email
+
+
+def _one_after_the_other(digests: Iterable[bytes | None]) -> None:
+    """Let two workers with the same report come one after the other, so that one case is opened."""
+    numbers = sorted({int.from_bytes(one[:8], signed=True) for one in digests if one})
+    with connection.cursor() as cursor:
+        for number in numbers:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+
+
+def _known(digests: dict[str, Any]) -> AbuseReport | None:
+    """Return the newest report that is the same message, the same content, or names the same case of its reporter."""
+    same = Q(content_digest=digests["content_digest"])
+    if digests["message_digest"]:
+        same |= Q(message_digest=digests["message_digest"])
+    if digests["case_digests"]:
+        same |= Q(case_digests__overlap=digests["case_digests"])
+    found = AbuseReport.objects.filter(same, case__closed_at=None).defer("raw", "read", "reporter")
+    return found.select_related("case").order_by("-received_at", "-pk").first()
+
+
+def _same_matter(source_digest: bytes | None, at: dt.datetime) -> AbuseCase | None:
+    if source_digest is None:
+        return None
+    recent = AbuseCase.objects.open().filter(source_digest=source_digest, opened_at__gt=at - schedule.span("storm"))
+    return recent.order_by("-opened_at", "-pk").first()
+
+
+def _open(kind: CaseKind, concerned: Concerned, source_digest: bytes | None, at: dt.datetime) -> AbuseCase:
+    severity, within = urgency(kind)
+    case = AbuseCase.objects.create(
+        kind=kind,
+        severity=severity,
+        opened_at=at,
+        look_by=at + within,
+        account_id=concerned.account,
+        service=concerned.service,
+        found=concerned.found,
+        decided_by=ledger.SYSTEM,
+        decided_at=at,
+        source_digest=source_digest,
+        source=_without_cards(concerned.source) or None,
+        source_at=concerned.at,
+    )
+    facts = {"kind": str(kind), "found": str(concerned.found), "account": concerned.account}
+    ledger.record(ledger.SYSTEM, action(case, "opened"), case.pk, at=at, **facts)
+    return case
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    """Return a report as JSON, without the bytes of evidence (the raw message has them) and its further notices."""
+    facts = dataclasses.asdict(dataclasses.replace(report, others=(), problems=()))
+    return {name: _json(value) for name, value in facts.items() if name not in {"others", "problems"}}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_without_cards(str(name)): _json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        return _without_cards(value)[:LONGEST_TEXT]
+    return value
+
+
+def _without_cards(text: str) -> str:
+    if not holds_card_number(text):
+        return text
+    lines = [CARD if holds_card_number(line) else line for line in text.splitlines()]
+    whole = "\n".join(lines)
+    return CARD if holds_card_number(whole) else whole
+
+
+def _answer(case: AbuseCase, row: AbuseReport, mail: Report, at: dt.datetime) -> None:
+    """Post a receipt to whoever wrote, once a day, unless a machine did (RFC 3834)."""
+    if row.reporter_digest is None or not mail.may_be_answered:
+        return
+    try:
+        to = clean_email(mail.mail.reply_address)
+    except ValidationError:
+        return
+    event = f"report-receipt:{bytes(row.reporter_digest).hex()[:32]}:{timezone.localtime(at):%Y%m%d}"
+    context = {"reference": case.reference, "received_at": at, "page_path": reverse("disclosures:report")}
+    subject, body = mailing.render("disclosures/mail/report_received.txt", context)
+    outbox.post("mail", event, {"to": to, "subject": subject, "body": body}, subject=case.pk, at=at)
