@@ -1,9 +1,9 @@
 """The whole suite in three parts, as `make test` without arguments runs it: `python -m tests.parts`.
 
-Quick tests and browser tests run side by side, each in a process and on servers of its own; afterwards, alone on the
-machine, those that count on timing or kill servers. Every part runs, whatever became of the one before, and prints
-pytest's own summary; the last line adds them up. The exit code is 1 when a part failed or found no test. Ctrl-C,
-SIGTERM and SIGHUP end what runs, and nothing is left running.
+Quick tests run beside browser tests and those marked "beside", each in a process and on servers of its own; afterwards,
+alone on the machine, those that count on timing or kill servers. Every part runs, whatever became of the one before,
+and prints pytest's own summary; the last line adds them up. The exit code is 1 when a part failed or found no test.
+Ctrl-C, SIGTERM and SIGHUP end what runs, and nothing is left running.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parent.parent
 # By marks alone: a test that is slow for two reasons, or marked in a way nobody thought of, is in exactly one part.
 ALONE = "race or crash"
-QUICK, BROWSER = f"not browser and not ({ALONE})", f"browser and not ({ALONE})"
+ASIDE = "browser or beside"
+QUICK, BROWSER = f"not ({ASIDE}) and not ({ALONE})", f"({ASIDE}) and not ({ALONE})"
 NAMES = {QUICK: "quick", BROWSER: "browser", ALONE: "race and crash"}
 # What stands in one round runs side by side. On one processor that gains nothing and only disturbs the clocks.
 SIDE_BY_SIDE, ONE_BY_ONE = ((QUICK, BROWSER), (ALONE,)), ((QUICK,), (BROWSER,), (ALONE,))

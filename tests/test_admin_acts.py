@@ -26,7 +26,7 @@ from retention.models import Dispute, Erasure, Hold, HoldRelease, PurgeSwitch
 from tests.admin_walk import ROLES, World, a_record, acts, address_of, fingerprint, make_world, pages, rooms
 from tests.cast import DAY, make_staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.beside]
 
 
 @pytest.fixture

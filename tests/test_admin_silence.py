@@ -21,7 +21,7 @@ from retention.models import DeletionRequest, Hold
 from tests.admin_walk import BLIND, World, find_url, make_world, normalised, pages, rooms, seal
 from tests.cast import DAY, make_customer, sign_in_from
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.beside]
 
 
 REFERENCES = re.compile(r"(DEL|TIC|INV)-[0-9A-Z]{4}-[0-9A-Z]{4}|\b\d{9}\b")

@@ -35,7 +35,7 @@ from tests.stepping import Stepped, interleave
 from tests.test_disclosures import approve, preparing_end
 from tests.weakening import without_triggers
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.beside]
 
 
 def orders(steps: int) -> list[tuple[int, ...]]:
