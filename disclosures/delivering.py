@@ -2,7 +2,8 @@
 
 The file is encrypted for the recipient's own key (age), or with a passphrase that is shown to staff once, to be sent
 another way. The link stands in the mail only; its hash is stored. It opens by a button, so that no scanner of mails
-uses it up, gives the file once, and every opening is noted.
+uses it up, gives the file once, and every opening is noted. What the customer or staff ended after the release gives
+no file from then on: they were told so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from uuid import UUID
 
 import pyrage
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -26,14 +28,28 @@ from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger, outbox
 from disclosures import packing
-from disclosures.models import Delivery, Disclosure, Packet, PacketPart, Stage
+from disclosures.models import (
+    ConsentGrant,
+    Delivery,
+    Disclosure,
+    Incident,
+    LegalNotice,
+    LegalRequest,
+    NoticeChallenge,
+    Outcome,
+    Packet,
+    PacketPart,
+    Stage,
+)
 from disclosures.refusing import in_words, locked, refuse_state, refuse_without
 from disclosures.releasing import RELEASE
 from retention import schedule
 
 PART = "delivery"
 LONGEST_AGENT = 300
-ENDED = "This link was used already, or its time is over. Ask whoever sent it for the file."
+# True whatever the reason is, and tells none.
+ENDED = "This link gives no file. Ask whoever sent it to you."
+STOPPING = (Outcome.QUASHED, Outcome.WITHDRAWN)
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,11 @@ def send(disclosure_id: UUID, *, by: User, method: str, at: dt.datetime | None =
     with keyring(), transaction.atomic(durable=True):
         disclosure = locked(disclosure_id)
         _undelivered(disclosure)
+        if has_ended(disclosure, at):
+            raise NotActionable(
+                f"Disclosure {disclosure.reference}: what it stands on ended or is challenged since its release, or "
+                "the release is recorded as a mistake. Nothing was sent."
+            )
         packet = _packet(disclosure)
         passphrase = "-".join(secrets.token_hex(3) for _ in range(5)) if method == Delivery.Method.PASSPHRASE else ""
         parts = {**packing.contents(packet), packing.MANIFEST: packing.manifest_of(packet)}
@@ -105,7 +126,23 @@ def find(token: str, at: dt.datetime | None = None) -> Delivery | None:
     """Return the delivery that a link opens now, or None."""
     at = at or timezone.now()
     found = Delivery.objects.select_related("disclosure").filter(link_digest=digest_of(token), opened_at=None).first()
-    return found if found is not None and found.link_ends_at and at < found.link_ends_at else None
+    if found is None or not found.link_ends_at or at >= found.link_ends_at or has_ended(found.disclosure, at):
+        return None
+    return found
+
+
+def has_ended(disclosure: Disclosure, at: dt.datetime) -> bool:
+    """Return whether a released disclosure gives nothing more: a mistake, no consent any more, a request stopped."""
+    if Incident.objects.filter(disclosure=disclosure.pk).exists():
+        return True
+    if disclosure.consent is not None:
+        return not ConsentGrant.objects.live(at).filter(pk=disclosure.consent).exists()
+    if disclosure.legal_request_id is None:
+        return False
+    told = LegalNotice.objects.filter(request=disclosure.legal_request_id, account=disclosure.account_id)
+    challenged = NoticeChallenge.objects.filter(Q(ended_at=None) | Q(ended_how=NoticeChallenge.Ending.QUASHED))
+    stopped = LegalRequest.objects.filter(pk=disclosure.legal_request_id, outcome__in=STOPPING)
+    return challenged.filter(notice__in=told.values("pk")).exists() or stopped.exists()
 
 
 def open_link(token: str, *, ip: str, agent: str, at: dt.datetime | None = None) -> tuple[str, bytes]:
@@ -120,7 +157,7 @@ def open_link(token: str, *, ip: str, agent: str, at: dt.datetime | None = None)
     with keyring(), transaction.atomic(durable=True):
         disclosure = locked(found.disclosure_id)
         delivery = Delivery.objects.select_for_update().get(pk=found.pk)
-        if delivery.opened_at is not None:
+        if delivery.opened_at is not None or has_ended(disclosure, at):
             raise NotActionable(ENDED)
         part = _packet(disclosure).parts.get(name=PART)
         if part.content is None:

@@ -23,8 +23,29 @@ from accounts.keys.models import KeyWrap
 from accounts.models import ConfidentialItem, User
 from accounts.safeguards import ledger, shredding
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
-from disclosures import approving, compelling, delivering, destroying, incidents, packing, preparing, releasing
-from disclosures.models import Compulsion, Delivery, Disclosure, Packet, PacketPart, Stage
+from disclosures import (
+    approving,
+    compelling,
+    consenting,
+    delivering,
+    destroying,
+    incidents,
+    informing,
+    packing,
+    preparing,
+    releasing,
+)
+from disclosures.models import (
+    Compulsion,
+    Delivery,
+    Disclosure,
+    LegalNotice,
+    LegalRequest,
+    NoticeChallenge,
+    Packet,
+    PacketPart,
+    Stage,
+)
 from disclosures.preparing import Choice, Ground
 from disclosures.refusing import Unsupported
 from retention import closing, placing, purge, verifying
@@ -138,8 +159,78 @@ def test_a_link_ends_with_its_time(alice: User, lena: User, paul: User):
     token = link_in_mail(delivery).split("/")[2]
     assert delivery.link_ends_at is not None
     assert delivering.find(token) is not None
-    with pytest.raises(NotActionable, match="time is over"):
+    with pytest.raises(NotActionable, match="gives no file"):
         delivering.open_link(token, ip="", agent="", at=delivery.link_ends_at)
+
+
+def takes_consent_back(user: User, lena: User, made: Disclosure) -> None:
+    assert made.consent is not None
+    consenting.withdraw(made.consent, by=user)
+
+
+def opts_out(user: User, lena: User, made: Disclosure) -> None:
+    assert user.account_id is not None
+    consenting.note_signal(user.account_id, by=user)
+
+
+def challenges(user: User, lena: User, made: Disclosure) -> None:
+    informing.challenge(LegalNotice.objects.get().pk, text="In the court of Testville.", by=user)
+
+
+def has_it_quashed(user: User, lena: User, made: Disclosure) -> None:
+    challenges(user, lena, made)
+    legal.end_challenge(NoticeChallenge.objects.get().pk, NoticeChallenge.Ending.QUASHED)
+
+
+def sees_it_end(user: User, lena: User, made: Disclosure) -> None:
+    LegalRequest.objects.update(closed_at=timezone.now(), closed_by=lena.pk, outcome="withdrawn")
+
+
+def is_a_mistake(user: User, lena: User, made: Disclosure) -> None:
+    incidents.record(made.pk, what="It was for another authority.", by=lena)
+
+
+ENDS = [(True, takes_consent_back), (True, opts_out), (True, is_a_mistake)]
+ENDS += [(False, challenges), (False, has_it_quashed), (False, sees_it_end), (False, is_a_mistake)]
+
+
+@pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "not sent"])
+@pytest.mark.parametrize(("by_grant", "ends"), ENDS)
+def test_what_ended_after_the_release_gives_no_file_any_more(
+    alice: User, lena: User, paul: User, by_grant: bool, ends: Any, is_sent: bool
+):
+    """The customer was told that nothing is given from then on, and staff that it was a mistake: both must be true."""
+    if by_grant:
+        made, _grant = by_consent(alice, lena)
+        preparing.submit(made.pk, by=lena)
+        approve(made, paul)
+        releasing.release(made.pk, by=lena)
+    else:
+        made = released(alice, lena, paul)
+    made.refresh_from_db()
+    if not is_sent:
+        ends(alice, lena, made)
+        with pytest.raises(NotActionable, match="Nothing was sent"):
+            delivering.send(made.pk, by=lena, method="passphrase")
+        assert not Delivery.objects.exists() and not PacketPart.objects.filter(name="delivery").exists()
+        return
+    sent = delivering.send(made.pk, by=lena, method="passphrase")
+    path = link_in_mail(sent.delivery, "partner" if by_grant else "authority")
+    assert Client().get(path).status_code == 200, "control: before it, the link gives the file"
+    ends(alice, lena, made)
+    assert Client().get(path).status_code == 409
+    assert Client().post(path).status_code == 409
+    assert state_of(made) == Stage.RELEASED and Delivery.objects.get().opened_at is None
+
+
+def test_a_challenge_pauses_a_link_and_a_fulfilled_request_does_not(alice: User, lena: User, paul: User):
+    made = released(alice, lena, paul)
+    path = link_in_mail(delivering.send(made.pk, by=lena, method="passphrase").delivery)
+    challenges(alice, lena, made)
+    assert Client().get(path).status_code == 409
+    informing.end_challenge(NoticeChallenge.objects.get().pk, NoticeChallenge.Ending.GIVEN_UP, by=alice)
+    LegalRequest.objects.update(closed_at=timezone.now(), closed_by=lena.pk, outcome="fulfilled")
+    assert Client().post(path).status_code == 200
 
 
 def test_handed_over_is_recorded(alice: User, lena: User, paul: User, sam: User):

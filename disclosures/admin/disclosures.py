@@ -407,7 +407,10 @@ class RecordIncident(Act):
         return "" if was_released else "It was not released: withdraw it instead."
 
     def consequences(self, record: Any) -> list[str]:
-        return ["It cannot be called back. A clock runs until the customer and the recipient are told."]
+        said = ["It cannot be called back. A clock runs until the customer and the recipient are told."]
+        if record.state == Stage.RELEASED:
+            said.append("A link that nobody used gives no file from then on.")
+        return said
 
     def perform(self, record: Any, form: forms.Form, user: User) -> HttpResponse:
         made = incidents.record(record.pk, what=form.cleaned_data["what"], by=user)
