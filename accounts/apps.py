@@ -15,7 +15,7 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Register checks, outbox handlers and what follows a migration."""
         from accounts import checks as room_checks  # noqa: F401
-        from accounts import credentials, declared, factors_kept, mailing, recording, roles  # noqa: F401
+        from accounts import credentials, declared, factors_kept, mailing, recording, roles, webhooks  # noqa: F401
         from accounts.datamap import checks  # noqa: F401
 
         post_migrate.connect(roles.sync, sender=self, dispatch_uid="roles: sync groups")

@@ -211,6 +211,8 @@ ACTS: Mapping[Role, frozenset[str]] = MappingProxyType(
             "accounts.view_apitoken",
             "accounts.make_token",
             "accounts.revoke_token",
+            "accounts.view_webhookendpoint",
+            "accounts.manage_webhooks",
             "accounts.view_page_use",
             "safeguards.view_outboxmessage",
         },

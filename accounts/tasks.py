@@ -7,7 +7,7 @@ from collections import Counter
 import structlog
 from celery import shared_task
 
-from accounts import expiring, visits
+from accounts import expiring, visits, webhooks
 from accounts.safeguards import outbox
 from accounts.safeguards.models import Heartbeat
 
@@ -22,12 +22,20 @@ def relay() -> None:
     """Carry out what waits in the outbox, until it is empty or others had no turn for long."""
     total: Counter[str] = Counter()
     for _round in range(ROUNDS):
-        counts = outbox.relay()
+        counts = outbox.relay(but=[webhooks.KIND])
         total.update(counts)
         if not counts["sent"]:
             break
     if total.total():
         log.info("outbox relayed", **total)
+
+
+@shared_task(name="accounts.tasks.send_webhooks")  # type: ignore[untyped-decorator]
+def send_webhooks() -> None:
+    """Send the webhooks that are due, apart from the mails: a receiver can take its time."""
+    counts = webhooks.send_due()
+    if sum(counts.values()):
+        log.info("webhooks sent", **counts)
 
 
 @shared_task(name="accounts.tasks.beat")  # type: ignore[untyped-decorator]

@@ -194,6 +194,7 @@ CELERY_BEAT_SCHEDULE = {
     for name, task, every in (
         ("ring the purge", "retention.tasks.ring", 60.0),
         ("relay the outbox", "accounts.tasks.relay", 10.0),
+        ("send webhooks", "accounts.tasks.send_webhooks", 10.0),
         ("remind and report", "retention.tasks.remind", 300.0),
         ("sweep what expired", "retention.tasks.sweep", 3600.0),
         ("beat of the workers", "accounts.tasks.beat", 30.0),
@@ -325,6 +326,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = LARGEST_UPLOAD
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 VIRUS_SCANNER = env.str("VIRUS_SCANNER", default="accounts.scanning.NotConfigured")
 CLAMD_URL = env.str("CLAMD_URL", default="")
+# Private networks that webhooks may reach; loopback, over plain http too, in a trial alone.
+WEBHOOK_NETWORKS: list[str] = env.list("WEBHOOK_NETWORKS", default=["127.0.0.0/8", "::1/128"] if TRIAL else [])
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL") if needed("EMAIL_URL") else {}
 vars().update(EMAIL_CONFIG)

@@ -32,6 +32,7 @@ NARROWER = {
     DEFAULT_DB_ALIAS: {
         "accounts_account": "SELECT, INSERT, UPDATE",
         "accounts_importedclient": "SELECT, INSERT",
+        "accounts_webhookendpoint": "SELECT, INSERT, UPDATE",
         "account_emailaddress": "SELECT",
         "account_emailconfirmation": "SELECT",
         "disclosures_abusecase": "SELECT, INSERT, UPDATE",

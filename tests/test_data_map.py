@@ -202,6 +202,7 @@ WITHOUT_A_PERSON = {
     "account_emailconfirmation": "never written: the runtime role cannot insert",
     "mfa_authenticator": "secrets and names are sealed before the sign-in library stores them",
     "accounts_apitoken": "names of other systems, hashes, scopes",
+    "accounts_webhookendpoint": "names and addresses of other systems, names of errors; the secrets are sealed",
     "safeguards_ledgerentry": "ids and fixed words",
     "safeguards_outboxmessage": "kinds, events by id, names of errors; the content is sealed",
     "safeguards_destructionorder": "category names",

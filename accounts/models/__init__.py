@@ -15,6 +15,7 @@ from accounts.models.people import Invitation, MemberRole, Person, SignInIdentif
 from accounts.models.rights import Acceptance, Export, ExportPart, Restriction
 from accounts.models.services import IpAssignment, Service, Suspension
 from accounts.models.support import Attachment, MediaType, Ticket, TicketMessage, TicketNote
+from accounts.models.webhooks import EndpointState, WebhookEndpoint
 
 __all__ = [
     "Acceptance",
@@ -31,6 +32,7 @@ __all__ = [
     "Correspondence",
     "Device",
     "EmailChange",
+    "EndpointState",
     "Export",
     "ExportPart",
     "GivenItem",
@@ -59,4 +61,5 @@ __all__ = [
     "TicketMessage",
     "TicketNote",
     "User",
+    "WebhookEndpoint",
 ]

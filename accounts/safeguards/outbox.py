@@ -31,8 +31,10 @@ LAST_RETRY = dt.timedelta(hours=1)
 SEALED = "sealed:"
 
 Handler = Callable[[OutboxMessage], None]
+Expired = Callable[[OutboxMessage, dt.datetime], None]
 _handlers: dict[str, Handler] = {}
 _sent_hooks: list[Callable[[UUID, dt.datetime], None]] = []
+_expired_hooks: dict[str, Expired] = {}
 
 
 def handles(kind: str) -> Callable[[Handler], Handler]:
@@ -49,6 +51,16 @@ def when_sent(hook: Callable[[UUID, dt.datetime], None]) -> Callable[[UUID, dt.d
     """Register what is told the `copy` id and the time when a row was carried out, in that transaction."""
     _sent_hooks.append(hook)
     return hook
+
+
+def when_expired(kind: str) -> Callable[[Expired], Expired]:
+    """Register what is told the row and the time when one of this kind ended unsent, in that transaction."""
+
+    def register(hook: Expired) -> Expired:
+        _expired_hooks[kind] = hook
+        return hook
+
+    return register
 
 
 def post(
@@ -75,21 +87,29 @@ def release(events: Iterable[str], at: dt.datetime | None = None) -> int:
     return withheld.update(due_at=at or timezone.now())
 
 
-def relay(limit: int = 50, at: dt.datetime | None = None) -> dict[str, int]:
-    """Carry out what is due, one claim at a time; return counts of sent, failed and expired."""
+def relay(
+    limit: int = 50, at: dt.datetime | None = None, *, only: Iterable[str] = (), but: Iterable[str] = ()
+) -> dict[str, int]:
+    """Carry out what is due, one claim at a time; return counts of sent, failed and expired.
+
+    `only` and `but` name kinds: what may take long is carried out apart, so that mails do not wait behind it.
+    """
     at = at or timezone.now()
+    kinds = (tuple(only), tuple(but))
     counts = {"sent": 0, "failed": 0, "expired": _expire(at)}
     for _ in range(limit):
-        message = _claim(at)
+        message = _claim(at, *kinds)
         if message is None:
             break
         counts[_carry_out(message)] += 1
     return counts
 
 
-def _claim(at: dt.datetime) -> OutboxMessage | None:
+def _claim(at: dt.datetime, only: tuple[str, ...] = (), but: tuple[str, ...] = ()) -> OutboxMessage | None:
+    due = OutboxMessage.objects.due(at).exclude(kind__in=but)
+    due = due.filter(kind__in=only) if only else due
     with transaction.atomic():
-        message = OutboxMessage.objects.due(at).order_by("due_at").select_for_update(skip_locked=True).first()
+        message = due.order_by("due_at").select_for_update(skip_locked=True).first()
         if message is not None:
             message.attempts += 1
             message.retry_at = at + min(FIRST_RETRY * 2 ** min(message.attempts - 1, 10), LAST_RETRY)
@@ -123,6 +143,8 @@ def _end(message: OutboxMessage, state: Delivery) -> None:
             if message.copy is not None and state == Delivery.SENT:
                 for hook in _sent_hooks:
                     hook(message.copy, now)
+            if state == Delivery.EXPIRED and message.kind in _expired_hooks:
+                _expired_hooks[message.kind](message, now)
 
 
 def _expire(at: dt.datetime) -> int:
