@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -24,6 +25,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 from django.views import View as HttpView
 
+from accounts import proofs
 from accounts.datamap import Audience, Category, Personal
 from accounts.errors import NotActionable
 from accounts.keys.keyring import KeyDestroyed
@@ -288,6 +290,18 @@ class Act(HttpView):
             eyes.record(self.room.subject_of(record), record)
         request.current_app = self.room.admin_site.name
         return TemplateResponse(request, "admin/act.html", context, status=status)
+
+
+class FreshAct(Act):
+    """An act that shows or changes a secret: it asks for a second factor used within the last ten minutes.
+
+    What was sent without one is not kept: whoever confirms comes back to the page by GET, with nothing done.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if self.is_open_to(staff(request)) and not proofs.second_factor_is_fresh(request):
+            return HttpResponseRedirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.path})}")
+        return super().dispatch(request, *args, **kwargs)
 
 
 class RecordAdmin(ModelAdmin):

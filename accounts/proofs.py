@@ -37,6 +37,12 @@ def is_fresh(request: HttpRequest) -> bool:
     return time.time() - float(noted[-1].get("at", 0)) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
 
 
+def second_factor_is_fresh(request: HttpRequest) -> bool:
+    """Return whether the user has used a second factor within the last ten minutes."""
+    used = [float(record.get("at", 0)) for record in records(request) if record.get("method") == SECOND_FACTOR]
+    return bool(used) and time.time() - max(used) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+
+
 def forget_second_factor(request: HttpRequest) -> None:
     """Drop what the session noted of second factors: one that was removed proves nothing any more."""
     noted = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY)

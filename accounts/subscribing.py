@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import webhooks
-from accounts.errors import NotActionable
+from accounts.errors import USED_FORM, NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import EndpointState, User, WebhookEndpoint
@@ -72,13 +72,21 @@ def choose(endpoint_id: UUID, events: Iterable[str], *, by: User, at: dt.datetim
     return endpoint
 
 
-def rotate(endpoint_id: UUID, *, by: User, at: dt.datetime | None = None) -> tuple[WebhookEndpoint, str]:
-    """Give an endpoint a new secret and return both; the previous one signs beside it for a day, an older one ends."""
+def rotate(
+    endpoint_id: UUID, *, by: User, seen: str | None = None, at: dt.datetime | None = None
+) -> tuple[WebhookEndpoint, str]:
+    """Give an endpoint a new secret and return both; the previous one signs beside it for a day, an older one ends.
+
+    `seen` is the `rotation` that a form was made for: sent twice, it would end the secret that the receiver still has.
+    Raises NotActionable when there was another one since.
+    """
     at = at or timezone.now()
     _administrators_only(by)
     secret = _new_secret()
     with keyring(), transaction.atomic(durable=True):
         endpoint = _locked(endpoint_id)
+        if seen is not None and seen != endpoint.rotation:
+            raise NotActionable(USED_FORM)
         endpoint.previous_secret, endpoint.previous_until = endpoint.secret, at + OVERLAP
         endpoint.secret = secret
         endpoint.save(update_fields=["secret", "previous_secret", "previous_until"])
@@ -150,11 +158,7 @@ def send_test(endpoint_id: UUID, *, by: User, at: dt.datetime | None = None) -> 
 
 def choosable(by: User) -> list[webhooks.Event]:
     """Return the events this user may choose for an endpoint, by name."""
-    return [
-        event
-        for name, event in sorted(webhooks.EVENTS.items())
-        if name != webhooks.TEST and (not event.is_sealed or sees_sealed(by))
-    ]
+    return [event for _, event in sorted(webhooks.EVENTS.items()) if not event.is_sealed or sees_sealed(by)]
 
 
 def _locked(endpoint_id: UUID) -> WebhookEndpoint:
@@ -167,7 +171,7 @@ def _new_secret() -> str:
 
 def _known(events: Iterable[str], by: User) -> list[str]:
     chosen = sorted(set(events))
-    if not chosen or any(name not in webhooks.EVENTS or name == webhooks.TEST for name in chosen):
+    if not chosen or not webhooks.EVENTS.keys() >= set(chosen):
         raise NotActionable("Choose at least one event that the portal tells; nothing was changed.")
     if any(webhooks.EVENTS[name].is_sealed for name in chosen) and not sees_sealed(by):
         raise PermissionDenied("Events of sealed matters are chosen by somebody who may know of them.")

@@ -18,9 +18,10 @@ from django.utils import timezone
 
 from accounts.admin_base import Eyes
 from accounts.datamap import Purpose
-from accounts.models import Order, State, Ticket, User
+from accounts.models import Order, State, Ticket, User, WebhookEndpoint
 from accounts.restricting import stopped
 from accounts.roles import may, sees_sealed
+from accounts.subscribing import MANAGE as MANAGE_WEBHOOKS
 from accounts.templatetags.portal_tags import moment
 from disclosures import compelling, informing, preparing, preserving
 from disclosures.judging import visible
@@ -83,6 +84,10 @@ def piles(user: User) -> Iterator[Pile]:
         yield from _cases(user, now)
     if may(user, "disclosures.prepare_disclosure") and sees_sealed(user):
         yield from _disclosures(user, now)
+    if may(user, MANAGE_WEBHOOKS):
+        gone, losing = WebhookEndpoint.objects.gone(), WebhookEndpoint.objects.losing()
+        yield Pile("Webhooks that want no more", "Every receiver takes its events.", gone, "gone_at")
+        yield Pile("Webhooks that lost events", "Every event reached its receiver.", losing, "lost_at", _lost)
 
 
 def _legal(user: User, now: dt.datetime) -> Iterator[Pile]:
@@ -210,6 +215,10 @@ def _deletions(now: dt.datetime) -> Iterator[Pile]:
 
 def _hold(hold: Hold) -> str:
     return f"{sight.reason(hold)} on {hold.account.number}"
+
+
+def _lost(endpoint: WebhookEndpoint) -> str:
+    return f"{endpoint.name}: {endpoint.lost} lost"
 
 
 def _dispute(dispute: Dispute) -> str:

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import issuing
+from accounts import issuing, subscribing, webhooks
 from accounts.admin_base import Act, RecordAdmin
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
@@ -86,6 +86,7 @@ def make_world(closed_for: dt.timedelta = DAY) -> World:
         account_id, processor="trial", reference="dp_walker", amount_cents=1290, by=staff["billing"].actor
     )
     issuing.issue("billing", ["disputes:write"], by=staff["administrator"], days=30)
+    subscribing.add("shop", "https://shop.example.com/hook", [webhooks.TEST], by=staff["administrator"])
     switching.stop("support", by=staff["administrator"])
     aggregates.make("accounts-by-services", aggregates.closed_quarters(timezone.now())[0], by=staff["privacy_officer"])
     transparency.freeze("2026-H1", by="system")

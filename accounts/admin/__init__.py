@@ -4,7 +4,7 @@ which the room above registers.
 
 from __future__ import annotations
 
-from accounts.admin import addresses, given, money, orders, outbox, people, services, tickets, tokens
+from accounts.admin import addresses, given, money, orders, outbox, people, services, tickets, tokens, webhooks
 from accounts.admin.links import account_link
 from accounts.admin.money import amount
 
@@ -20,4 +20,5 @@ __all__ = [
     "services",
     "tickets",
     "tokens",
+    "webhooks",
 ]

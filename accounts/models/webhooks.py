@@ -101,6 +101,11 @@ class WebhookEndpoint(models.Model):
         """An endpoint is a subject of its own."""
         return self.pk, "webhook"
 
+    @property
+    def rotation(self) -> str:
+        """Return which of its secrets it has, as a form names it: another one after each rotation."""
+        return self.previous_until.isoformat() if self.previous_until else "first"
+
     def secrets(self, at: dt.datetime) -> list[str]:
         """Return the secrets that sign at `at`: the newest first, the previous one during its overlap."""
         known = [self.secret]
