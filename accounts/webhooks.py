@@ -17,6 +17,8 @@ import datetime as dt
 import ipaddress
 import json
 import re
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,7 +48,9 @@ VALUE = re.compile(r"[A-Za-z0-9_.:+\-]{1,100}")
 LONGEST_EVENT = 120
 # Only one process at a time sends: a receiver that answers nothing keeps one worker busy, not all.
 TURN = 0x57EB_400C
-ROUNDS = 20
+# Seconds after which no more are begun, and how many are carried out before the clock is looked at: slow receivers keep
+# a turn far below what a task may take.
+LONGEST_TURN, AT_ONCE = 120.0, 5
 
 Value = str | list[str] | None
 
@@ -162,14 +166,15 @@ def send_due(at: dt.datetime | None = None) -> dict[str, int]:
 
     An endpoint that failed is left alone until the next call: a receiver that is away costs one attempt a call.
     """
-    total: dict[str, int] = {}
+    total: Counter[str] = Counter()
     with _turn() as has_turn, _forgetting():
-        for _round in range(ROUNDS if has_turn else 0):
-            counts = outbox.relay(at=at, only=[KIND])
-            total = {name: total.get(name, 0) + count for name, count in counts.items()}
-            if not counts["sent"]:
+        ends = time.monotonic() + LONGEST_TURN
+        while has_turn and time.monotonic() < ends:
+            counts = outbox.relay(AT_ONCE, at, only=[KIND])
+            total.update(counts)
+            if not counts["sent"] + counts["failed"]:
                 break
-    return total
+    return dict(total)
 
 
 @outbox.handles(KIND)

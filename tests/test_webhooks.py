@@ -409,6 +409,31 @@ def test_a_receiver_that_is_away_costs_one_attempt_a_round_and_keeps_no_mail_wai
     assert webhooks.send_due(at=timezone.now() + HOUR)["sent"] == 3
 
 
+def test_many_events_for_a_receiver_that_is_away_do_not_end_the_turn_of_others(
+    endpoint: WebhookEndpoint, receiver: Receiver, ada: User
+):
+    for number in range(webhooks.AT_ONCE + 1):
+        publish(key=f"many{number}")
+    receiver.answers = [500]
+    with receiving() as other:
+        _, secret = subscribing.add("panel", other.url, [EVENT], by=ada)
+        other.secrets = [secret]
+        subscribing.choose(endpoint.pk, [webhooks.TEST], by=ada)
+        publish(key="late")
+
+        counts = webhooks.send_due()
+
+        assert (counts["sent"], counts["failed"]) == (1, webhooks.AT_ONCE + 1)
+        assert len(other.taken) == len(receiver.requests) == 1
+
+
+def test_a_turn_ends_in_time(endpoint: WebhookEndpoint, receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(webhooks, "LONGEST_TURN", 0.0)
+    publish()
+
+    assert webhooks.send_due() == {} and not receiver.requests
+
+
 def test_one_process_sends_at_a_time(endpoint: WebhookEndpoint, receiver: Receiver):
     publish()
     counts = []
