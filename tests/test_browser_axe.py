@@ -24,7 +24,18 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Route
 
-from accounts import confiding, datamap, deciding, exporting, inviting, legal_texts, supporting, suspending
+from accounts import (
+    confiding,
+    datamap,
+    deciding,
+    exporting,
+    inviting,
+    legal_texts,
+    subscribing,
+    supporting,
+    suspending,
+    webhooks,
+)
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import (
@@ -42,6 +53,7 @@ from accounts.models import (
     Suspension,
     Ticket,
     User,
+    WebhookEndpoint,
 )
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
@@ -546,6 +558,35 @@ def close(user: User) -> DeletionRequest:
 
 def room(model: Any) -> Any:
     return admin.site.get_model_admin(model)
+
+
+def test_pages_of_webhooks(look_round: Callable[..., Round]) -> None:
+    ada = make_staff("ada", "administrator")
+    url = f"https://127.0.0.1:1/{'long-' * 40}hook"
+    endpoint, _ = subscribing.add("shop", url, [webhooks.TEST], by=ada)
+    subscribing.send_test(endpoint.pk, by=ada)
+    webhooks.send_due()
+    WebhookEndpoint.objects.update(lost=2, lost_at=timezone.now())
+    staff, endpoints = look_round(ada), room(WebhookEndpoint)
+    page = staff.visitor.page
+
+    staff.look("index, events lost", "/admin/").look("endpoints", endpoints.list_url())
+    staff.look("endpoint, failed", endpoints.url_of(endpoint)).look("settle", endpoints.url_of(endpoint, "settle"))
+    staff.press("Mark lost events as looked at").look("endpoint, settled")
+    for act in ("events", "rotate", "test", "pause"):
+        staff.look(act, endpoints.url_of(endpoint, act))
+    staff.press("Pause this endpoint").look("endpoint, paused").look("resume", endpoints.url_of(endpoint, "resume"))
+    staff.look("pause, paused", endpoints.url_of(endpoint, "pause"))
+    staff.look("add", endpoints.list_url("add-endpoint")).press("Add an endpoint").look("add, empty", status=422)
+    page.get_by_label("System that receives").fill("billing")
+    page.get_by_label("Address").fill("https://billing.example.com/?token=1")
+    page.get_by_label("webhook.test").check()
+    staff.press("Add an endpoint").look("add, wrong address", status=422)
+    page.get_by_label("Address").fill("https://billing.example.com/hook")
+    staff.press("Add an endpoint").look("the secret, once")
+
+    assert staff.wrong == []
+    assert "whsec_" in page.content()
 
 
 def test_pages_of_staff(look_round: Callable[..., Round]) -> None:
