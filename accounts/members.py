@@ -27,7 +27,7 @@ MEANS = MappingProxyType(
     {
         OWNER: _("Owner: opens and may do everything"),
         BILLING.value: _("Billing: invoices, orders, billing contacts and support"),
-        TECHNICAL.value: _("Technical: services and support"),
+        TECHNICAL.value: _("Technical: services, notices of abuse and support"),
     }
 )
 
@@ -50,6 +50,8 @@ class Part(StrEnum):
     MESSAGES = "messages"
     TOKENS = "tokens"
     MEMBERS = "members"
+    NOTICES = "notices"
+    COUNTER = "counter-notices"
     DELETION = "deletion"
 
 
@@ -72,6 +74,9 @@ OPENS: Mapping[Part, frozenset[MemberRole]] = MappingProxyType(
         Part.MESSAGES: _NOBODY_ELSE,
         Part.TOKENS: _NOBODY_ELSE,
         Part.MEMBERS: _NOBODY_ELSE,
+        # Whoever runs a site repairs it; what is sworn is for whom the account is.
+        Part.NOTICES: frozenset({TECHNICAL}),
+        Part.COUNTER: _NOBODY_ELSE,
         Part.DELETION: _NOBODY_ELSE,
     }
 )

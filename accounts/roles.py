@@ -125,7 +125,15 @@ _DISCLOSING = frozenset(
     }
 )
 # What comes to the abuse desk; cases of children are for legal alone (law-and-timers.md).
-_CASES = frozenset({"disclosures.view_abusecase", "disclosures.decide_abusecase", "disclosures.open_report"})
+_CASES = frozenset(
+    {
+        "disclosures.view_abusecase",
+        "disclosures.decide_abusecase",
+        "disclosures.open_report",
+        "disclosures.notify_abusenotice",
+        "disclosures.strike_abusenotice",
+    }
+)
 _QUEUE = frozenset(
     {
         "retention.preview_purge",

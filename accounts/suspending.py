@@ -34,11 +34,18 @@ def place(
     at = at or timezone.now()
     with transaction.atomic(durable=True):
         account = Account.objects.locked([account_id]).get()
-        if service_id is not None and not Service.objects.filter(pk=service_id, account=account).exists():
-            raise NotActionable(f"Account {account.number} has no such service; nothing was suspended.")
-        row, fact = suspension(account, ground, by=by, service_id=service_id, at=at)
-        _insert(row, account)
-        ledger.record_many([fact], at=at)
+        return place_within(account, ground, by=by, service_id=service_id, at=at)
+
+
+def place_within(
+    account: Account, ground: Suspension.Ground, *, by: str, at: dt.datetime, service_id: UUID | None = None
+) -> Suspension:
+    """Suspend in the caller's transaction, which holds the lock of the account."""
+    if service_id is not None and not Service.objects.filter(pk=service_id, account=account).exists():
+        raise NotActionable(f"Account {account.number} has no such service; nothing was suspended.")
+    row, fact = suspension(account, ground, by=by, service_id=service_id, at=at)
+    _insert(row, account)
+    ledger.record_many([fact], at=at)
     return row
 
 
@@ -62,12 +69,19 @@ def lift(suspension_id: UUID, *, by: str, at: dt.datetime | None = None) -> Susp
     with transaction.atomic(durable=True):
         row = Suspension.objects.get(pk=suspension_id)
         list(Account.objects.locked([row.account_id]))
-        lifted = Suspension.objects.standing().filter(pk=row.pk).update(lifted_at=at, lifted_by=by)
-        if not lifted:
-            raise NotActionable(f"Suspension {row.pk} is lifted already; there is nothing to lift.")
-        row.refresh_from_db()
-        facts = {"suspension": row.pk, "ground": row.ground, "service": row.service}
-        ledger.record(by, "suspension.lifted", row.account_id, at=at, **facts)
+        if row.ground == Suspension.Ground.ABUSE:
+            raise NotActionable("What the abuse desk suspended runs again with its case: open that, and lift it there.")
+        return lift_within(row.pk, by=by, at=at)
+
+
+def lift_within(suspension_id: UUID, *, by: str, at: dt.datetime) -> Suspension:
+    """Lift a suspension in the caller's transaction, which holds the lock of the account."""
+    lifted = Suspension.objects.standing().filter(pk=suspension_id).update(lifted_at=at, lifted_by=by)
+    if not lifted:
+        raise NotActionable(f"Suspension {suspension_id} is lifted already; there is nothing to lift.")
+    row = Suspension.objects.get(pk=suspension_id)
+    facts = {"suspension": row.pk, "ground": row.ground, "service": row.service}
+    ledger.record(by, "suspension.lifted", row.account_id, at=at, **facts)
     return row
 
 

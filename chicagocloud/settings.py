@@ -203,6 +203,7 @@ CELERY_BEAT_SCHEDULE = {
         ("end consents", "disclosures.tasks.end_consents", 600.0),
         ("tell of legal requests", "disclosures.tasks.tell", 300.0),
         ("lapse disclosures", "disclosures.tasks.lapse", 300.0),
+        ("watch notices", "disclosures.tasks.watch_notices", 60.0),
         ("issue figures", "disclosures.tasks.issue_figures", 86400.0),
         ("remind of legal requests", "disclosures.tasks.remind_of_requests", 3600.0),
         ("scan legal documents", "disclosures.tasks.scan_documents", 300.0),

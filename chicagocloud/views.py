@@ -22,7 +22,7 @@ from accounts.api_parsing import PROBLEM, problem
 from accounts.doors import account_of, customer, customer_page, public_page
 from accounts.members import Part, may_open
 from accounts.models import AccessEvent, Account, Ticket, User
-from disclosures.models import Instrument, ToldNotice
+from disclosures.models import AbuseNotice, Instrument, ToldNotice
 from retention import schedule
 
 AWAY = (InterfaceError, OperationalError, RedisError)
@@ -87,6 +87,7 @@ PLACES: tuple[tuple[Any, tuple[tuple[str, Any, Part | None], ...]], ...] = (
             ("accounts:contacts", _("Contacts and addresses"), Part.BILLING_CONTACTS),
             ("accounts:members", _("Members"), Part.MEMBERS),
             ("accounts:tickets", _("Conversations with support"), Part.TICKETS),
+            ("disclosures:abuse_notices", _("Notices about your services"), Part.NOTICES),
             ("accounts:messages", _("Mails we sent"), Part.MESSAGES),
         ),
     ),
@@ -131,6 +132,8 @@ def _tasks(account: Account, user: User) -> list[dict[str, Any]]:
         tasks += _bills(account)
     if may_open(user, Part.TICKETS):
         tasks += _replies(account)
+    if may_open(user, Part.NOTICES):
+        tasks += _abuse_notices(account)
     if may_open(user, Part.DATA):
         tasks += _notices(account)
     # What has a day comes first; the sort keeps the order of what has none.
@@ -177,6 +180,20 @@ def _notices(account: Account) -> list[dict[str, Any]]:
             "url": reverse("disclosures:notice", args=[notice.reference]),
         }
         for notice in told.order_by("release_from", "pk")[:MOST_TASKS]
+    ]
+
+
+def _abuse_notices(account: Account) -> list[dict[str, Any]]:
+    open_now = AbuseNotice.objects.unanswered().filter(account=account)
+    return [
+        {
+            "kind": "abuse",
+            "reference": notice.reference,
+            "due_at": notice.act_by,
+            "is_suspended": notice.suspension is not None and notice.lifted_at is None,
+            "url": reverse("disclosures:abuse_notice", args=[notice.reference]),
+        }
+        for notice in open_now.order_by("act_by", "pk")[:MOST_TASKS]
     ]
 
 

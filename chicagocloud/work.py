@@ -23,9 +23,21 @@ from accounts.restricting import stopped
 from accounts.roles import may, sees_sealed
 from accounts.subscribing import MANAGE as MANAGE_WEBHOOKS
 from accounts.templatetags.portal_tags import moment
-from disclosures import compelling, informing, preparing, preserving
+from disclosures import compelling, informing, notifying, preparing, preserving, striking
 from disclosures.judging import visible
-from disclosures.models import AbuseCase, Compulsion, Disclosure, Incident, LegalNotice, LegalRequest, Sought, Stage
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    Compulsion,
+    CounterNotice,
+    Disclosure,
+    Incident,
+    LegalNotice,
+    LegalRequest,
+    Sought,
+    Stage,
+    Strike,
+)
 from retention import sight
 from retention.models import DeletionRequest, Dispute, Hold, PrivacyRequest
 
@@ -129,6 +141,57 @@ def _cases(user: User, now: dt.datetime) -> Iterator[Pile]:
     yield Pile(
         "Abuse cases of nobody found", "Of every case it is known whom it concerns.", undecided, "look_by", _about
     )
+
+    if may(user, notifying.NOTIFY):
+        yield from _notices(now)
+
+
+def _notices(now: dt.datetime) -> Iterator[Pile]:
+    """Yield what waits for a person after a customer was told: of each pile the next deadline first."""
+    open_now = AbuseNotice.objects.open()
+    silent = open_now.filter(lapsed_at__isnull=False, suspension=None, remedied_at=None)
+    disagreed, remedied = open_now.exclude(disagreed_at=None), open_now.exclude(remedied_at=None)
+    counters = CounterNotice.objects.filter(forwarded_at=None, stopped_at=None, notice__ended_at=None)
+    appeals = Strike.objects.filter(appealed_at__isnull=False, decided_at=None, overruled_at=None)
+    yield Pile(
+        "Customers to be reached", "Every notice was delivered.", notifying.undelivered(), "bounced_at", _notice, _case
+    )
+    yield Pile(
+        "Silent, and without findings", "No silent notice waits for findings.", silent, "lapsed_at", _notice, _case
+    )
+    yield Pile("Customers who disagree", "No customer disagrees.", disagreed, "disagreed_at", _notice, _case)
+    yield Pile("Remedies to look at", "No remedy waits to be looked at.", remedied, "remedied_at", _notice, _case)
+    yield Pile(
+        "Counter-notices to forward",
+        "Every counter-notice was forwarded.",
+        counters.filter(signed_at__isnull=False).select_related("notice"),
+        "signed_at",
+        lambda counter: _notice(counter.notice),
+        lambda counter: _case(counter.notice),
+    )
+    yield Pile(
+        "Appeals to answer",
+        "No appeal waits.",
+        appeals.select_related("notice"),
+        "appealed_at",
+        lambda strike: _notice(strike.notice),
+        lambda strike: _case(strike.notice),
+    )
+    yield Pile(
+        "Repeat infringers",
+        "No account has as many strikes as the policy names.",
+        striking.repeat_infringers(now),
+        "created_at",
+        lambda account: str(account.number),
+    )
+
+
+def _notice(notice: AbuseNotice) -> str:
+    return f"{notice.reference}: {notice.get_kind_display()}"
+
+
+def _case(notice: AbuseNotice) -> AbuseCase:
+    return AbuseCase(pk=notice.case)
 
 
 def _about(case: AbuseCase) -> str:

@@ -1,4 +1,4 @@
-"""What staff find of an abuse case (P18): whom it concerns, whether it is true and complete, and how it ends.
+"""What staff find of an abuse case (P18): whom it concerns, whether it is true and complete.
 
 Who may: the abuse desk, legal and the privacy officer; cases of children only legal. Each finding is a row with who and
 when, and the newest of an item counts. A closed case stays as it ended: what comes later opens another.
@@ -20,7 +20,7 @@ from accounts.models import Account, Service, User
 from accounts.roles import may
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
-from disclosures.models import AbuseCase, CaseFinding, CaseKind, CaseNote, CaseOutcome, Finding
+from disclosures.models import AbuseCase, AbuseNotice, CaseFinding, CaseKind, CaseNote, Finding, Recipient
 from disclosures.models.cases import ELEMENTS, urgency
 from disclosures.reporting import action
 
@@ -37,7 +37,7 @@ def assign(case_id: UUID, *, by: User, at: dt.datetime | None = None) -> AbuseCa
     """Let `by` take care of a case and return it."""
     at = at or timezone.now()
     with keyring(), transaction.atomic(durable=True):
-        case = _open(case_id, by)
+        case = open_case(case_id, by)
         if case.assigned_to != by.pk:
             case.assigned_to = by.pk
             case.save(update_fields=["assigned_to"])
@@ -59,7 +59,8 @@ def decide_whom(
     if service is not None and not Service.objects.filter(pk=service, account=account).exists():
         raise NotActionable("This service is another account's. Choose one of the account's own.")
     with keyring(), transaction.atomic(durable=True):
-        case = _open(case_id, by)
+        case = open_case(case_id, by)
+        _refuse_told(case)
         case.account, case.service = account, service
         case.found = AbuseCase.Found.ONE if account else AbuseCase.Found.NOT_OURS
         case.decided_by, case.decided_at = by.actor, at
@@ -80,7 +81,7 @@ def find(
     if not is_met and not note.strip():
         raise NotActionable("Say what is missing or wrong, so that a colleague and the reporter can be told.")
     with keyring(), transaction.atomic(durable=True):
-        case = _open(case_id, by)
+        case = open_case(case_id, by)
         row = CaseFinding.objects.create(
             case=case, item=item, is_met=is_met, note=note.strip() or None, found_by=by.pk, found_at=at
         )
@@ -107,13 +108,35 @@ def is_found_true(case: AbuseCase) -> bool:
     return all(item in known and known[item].is_met for item in (Finding.AUTHENTIC, Finding.ACCURATE))
 
 
+def name_complainant(case_id: UUID, reference: str, *, by: User, at: dt.datetime | None = None) -> AbuseCase:
+    """Say which registered recipient complains, by their reference: nobody else may be given anything for the case."""
+    at = at or timezone.now()
+    to = Recipient.objects.open(at).filter(reference=reference.strip().upper(), kind=Recipient.Kind.COMPLAINANT).first()
+    if to is None:
+        raise NotActionable("No open recipient of this reference is a complainant. Register them first.")
+    with keyring(), transaction.atomic(durable=True):
+        case = open_case(case_id, by)
+        if case.kind == CaseKind.CSAM:
+            raise NotActionable(f"Case {case.reference}: nothing of these cases goes to anybody but by law.")
+        case.complainant = to
+        case.save(update_fields=["complainant"])
+        ledger.record(by.actor, action(case, "complainant"), case.pk, at=at, recipient=to.reference)
+    return case
+
+
+def is_valid(case: AbuseCase) -> bool:
+    """Return whether anything may be done to anybody because of it: true, and of a copyright notice complete (P18)."""
+    return case.kind != CaseKind.CSAM and is_found_true(case) and not missing(case)
+
+
 def change_kind(case_id: UUID, kind: str, *, by: User, at: dt.datetime | None = None) -> AbuseCase:
     """Say what a case is about and return it; its urgency follows, and by when somebody must look."""
     at = at or timezone.now()
     if kind not in CaseKind.values:
         raise NotActionable("Choose what the case is about.")
     with keyring(), transaction.atomic(durable=True):
-        case = _open(case_id, by)
+        case = open_case(case_id, by)
+        _refuse_told(case)
         was, case.kind = case.kind, CaseKind(kind)
         case.severity, within = urgency(kind)
         case.look_by = case.opened_at + within
@@ -135,36 +158,28 @@ def note(case_id: UUID, *, by: User, text: str, at: dt.datetime | None = None) -
     return row
 
 
-def close(case_id: UUID, outcome: str, *, by: User, reason: str, at: dt.datetime | None = None) -> AbuseCase:
-    """End a case and return it. Raises NotActionable without a reason, and for one nobody decided whom it concerns."""
-    at = at or timezone.now()
-    refuse_card_number(reason)
-    if outcome not in CaseOutcome.values:
-        raise NotActionable("Choose how the case ends.")
-    if not reason.strip():
-        raise NotActionable("Say why the case ends like this.")
-    with keyring(), transaction.atomic(durable=True):
-        case = _open(case_id, by)
-        waits = case.found in {AbuseCase.Found.NONE, AbuseCase.Found.SEVERAL}
-        if waits and outcome not in {CaseOutcome.NOT_VALID, CaseOutcome.DUPLICATE, CaseOutcome.INCOMPLETE}:
-            raise NotActionable(f"Case {case.reference}: say first whom it concerns, or that it is nobody of ours.")
-        case.closed_at, case.closed_by, case.outcome = at, by.actor, CaseOutcome(outcome)
-        case.outcome_reason = reason.strip()
-        case.save(update_fields=["closed_at", "closed_by", "outcome", "outcome_reason"])
-        ledger.record(by.actor, action(case, "closed"), case.pk, at=at, outcome=outcome)
-    return case
+def _refuse_told(case: AbuseCase) -> None:
+    if AbuseNotice.objects.open().filter(case=case.pk).exists():
+        raise NotActionable(f"Case {case.reference}: its customer was told. Close it, and take the report in anew.")
 
 
 def _locked(case_id: UUID, by: User) -> AbuseCase:
+    """Return a case, locked: its account first, as every act on an account does."""
     if not may(by, DECIDE):
         raise PermissionDenied("Abuse cases are worked on by the abuse desk, legal and the privacy officer.")
+    concerned = AbuseCase.objects.filter(pk=case_id).values_list("account_id", flat=True).first()
+    account = Account.objects.locked([concerned]).first() if concerned else None
     case = AbuseCase.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
     if case is None or (case.kind == CaseKind.CSAM and not may(by, SEES_CSAM)):
         raise NotActionable("There is no such case. Look it up in the list.")
+    if case.account_id != concerned:
+        raise NotActionable(f"Case {case.reference} was changed meanwhile. Open it again.")
+    case.account = account
     return case
 
 
-def _open(case_id: UUID, by: User) -> AbuseCase:
+def open_case(case_id: UUID, by: User) -> AbuseCase:
+    """Return an open case that `by` may work on, locked with its account, in the caller's transaction."""
     case = _locked(case_id, by)
     if case.closed_at is not None:
         raise NotActionable(f"Case {case.reference} has ended: {case.get_outcome_display()}. A report opens another.")

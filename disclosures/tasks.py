@@ -6,9 +6,12 @@ import structlog
 from celery import shared_task
 
 from disclosures import (
+    concluding,
     consenting,
+    countering,
     destroying,
     documenting,
+    enforcing,
     informing,
     legal_reminding,
     releasing,
@@ -63,3 +66,17 @@ def tell() -> None:
     sent, asked = informing.send_due(), silencing.remind()
     if sent or asked:
         log.info("told of legal requests", notices=sent, asked=asked)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def watch_notices() -> None:
+    """Look after the notices of abuse: reminders, material, silence, put-back; and the end of old cases."""
+    done = {word: count for word, count in enforcing.watch().items() if count}
+    back, forgotten = countering.put_back_due(), concluding.forget()
+    if done or back or forgotten:
+        log.info(
+            "notices looked after",
+            put_back=back,
+            forgotten=forgotten,
+            **{w.replace(" ", "_"): n for w, n in done.items()},
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from disclosures import (
+    abuse_notice_views,
     consent_views,
     delivery_views,
     notice_views,
@@ -27,6 +28,15 @@ urlpatterns = [
     path("legal-notices/<slug:reference>/", notice_views.notice, name="notice"),
     path("legal-notices/<slug:reference>/copy/", notice_views.copy, name="notice_copy"),
     path("legal-notices/<slug:reference>/give-up/", notice_views.give_up, name="notice_give_up"),
+    path("notices/", abuse_notice_views.notices, name="abuse_notices"),
+    path("notices/<slug:reference>/", abuse_notice_views.notice, name="abuse_notice"),
+    path("notices/<slug:reference>/acknowledge/", abuse_notice_views.acknowledge, name="abuse_acknowledge"),
+    path("notices/<slug:reference>/fixed/", abuse_notice_views.fixed, name="abuse_fixed"),
+    path("notices/<slug:reference>/disagree/", abuse_notice_views.disagree, name="abuse_disagree"),
+    path("notices/<slug:reference>/time/", abuse_notice_views.more_time, name="abuse_time"),
+    path("notices/<slug:reference>/counter/", abuse_notice_views.counter, name="counter"),
+    path("notices/<slug:reference>/counter/sign/", abuse_notice_views.counter_sign, name="counter_sign"),
+    path("notices/<slug:reference>/appeal/", abuse_notice_views.appeal, name="strike_appeal"),
     path("report/", report_views.start, name="report"),
     path("report/abuse/", report_views.abuse, name="report_abuse"),
     path("report/copyright/", report_views.copyright_notice, name="report_copyright"),

@@ -1,7 +1,8 @@
 """Unsatisfied agreements: unpaid invoices and running minimum terms (P26).
 
 Looked at live by pages, and by the purge at each tick and under the lock: it writes or releases the one `agreement`
-hold of an account, so that there is no second mechanism.
+hold of an account for what is owed, so that there is no second mechanism. An agreement hold with an end is another: it
+stands for an answer that is due, and ends with that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def bound(account_ids: Iterable[UUID], at: dt.datetime) -> dict[UUID, UUID]:
 def _concerned(account_ids: Iterable[UUID], at: dt.datetime) -> list[UUID]:
     """Return those that owe something or have an agreement hold: of a batch few do, and one statement finds them."""
     own = {"account_id": OuterRef("pk")}
-    standing = Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, **own)
+    standing = Hold.objects.for_what_is_owed().filter(**own)
     unpaid, running = Invoice.objects.unpaid().filter(**own), Service.objects.bound(at).filter(**own)
     asked = Account.objects.filter(pk__in=list(account_ids))
     return list(asked.filter(Exists(standing) | Exists(unpaid) | Exists(running)).values_list("pk", flat=True))
@@ -47,7 +48,7 @@ def settle(account_ids: Iterable[UUID], at: dt.datetime) -> None:
         return
     waiting = Erasure.objects.filter(account_id__in=ids, state=Stage.DUE, category__in=AGREEMENT_COVERS)
     owing = bound(waiting.values_list("account_id", flat=True).distinct(), at)
-    standing = Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, account_id__in=ids)
+    standing = Hold.objects.for_what_is_owed().filter(account_id__in=ids)
     held = {hold.account_id: hold for hold in standing}
     for account_id in sorted(owing.keys() - held.keys()):
         place_within(

@@ -35,7 +35,7 @@ PICK = f"""
 # Accounts whose agreement hold may have lost its ground: what was owed is paid, waived or ended.
 SETTLED = """
     SELECT h.account_id FROM retention_hold h
-     WHERE h.kind = 'agreement' AND h.released_at IS NULL
+     WHERE h.kind = 'agreement' AND h.released_at IS NULL AND h.ends_at IS NULL
        AND NOT EXISTS (SELECT 1 FROM accounts_invoice i WHERE i.account_id = h.account_id AND i.state = 'issued')
        AND NOT EXISTS (SELECT 1 FROM accounts_service s WHERE s.account_id = h.account_id
                         AND s.term_ends_at > %(at)s AND s.term_waived_at IS NULL)

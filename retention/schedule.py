@@ -92,6 +92,24 @@ NUMBERS = {
     "transparency": Number(30, "calendar days", Basis.CHOICE, "time to count what came late in a half-year"),
     "band": Number(500, "letters", Basis.LAW, "50 USC 1874(a): bands of 500, half-yearly"),
     "storm": Number(30, "calendar days", Basis.CHOICE, "reports about one source within a month are one matter"),
+    # Abuse cases: told, answered, put back.
+    "material": Number(24, "hours", Basis.CHOICE, "17 USC 512(c)(1)(C): expeditiously, without a number"),
+    "answer_urgent": Number(24, "hours", Basis.CHOICE, "published practice of hosts: 24 to 72 hours"),
+    "answer_soon": Number(2, "business days", Basis.CHOICE, "published practice of hosts: 24 to 72 hours"),
+    "answer_notice": Number(5, "business days", Basis.CHOICE, "time to read a claim and to ask somebody"),
+    "answer_due": Number(30, "calendar days", Basis.CHOICE, "clauses.md, P17: an answer is due for 30 days at most"),
+    "settled": Number(14, "calendar days", Basis.NORM, "published practice: a remedied case closes after 14 days"),
+    "forward": Number(2, "business days", Basis.CHOICE, "17 USC 512(g)(2)(B): promptly, without a number"),
+    "put_back_from": Number(10, "business days", Basis.LAW, "17 USC 512(g)(2)(C): not less than 10"),
+    "put_back": Number(11, "business days", Basis.CHOICE, "between 10 and 14 business days"),
+    "put_back_latest": Number(14, "business days", Basis.LAW, "17 USC 512(g)(2)(C): not more than 14"),
+    "strikes": Number(3, "strikes", Basis.CHOICE, "17 USC 512(i)(1)(A): repeat infringers, without a number"),
+    "strike": Number(365, "calendar days", Basis.CHOICE, "a strike ages out after a year"),
+    "appeal": Number(30, "calendar days", Basis.CHOICE, "published practice: 20 days to 6 months to appeal"),
+    "case_kept": Number(1095, "calendar days", Basis.CHOICE, "three years after closing: claims about a case"),
+    "images": Number(48, "hours", Basis.LAW, "PL 119-12: intimate images are removed within 48 hours"),
+    "child_report": Number(24, "hours", Basis.CHOICE, "18 USC 2258A(a): as soon as reasonably possible"),
+    "child_kept": Number(1, "years", Basis.LAW, "18 USC 2258A(h): contents of a report"),
     # Legal requests: received, checked, answered.
     "objection": Number(14, "calendar days", Basis.LAW, "FRCP 45(d)(2)(B): or the time to comply, if that is earlier"),
     "removed": Number(1, "calendar days", Basis.CHOICE, "the daily sweep deletes what was removed and nothing covers"),
@@ -128,7 +146,7 @@ def span(name: str) -> dt.timedelta:
 
 def limits() -> dict[str, int]:
     """Return what the triggers go by, in seconds; written to the database by the owner role."""
-    return {name: max(1, int(span(name).total_seconds())) for name in ("grace", "pause", "cool_off")}
+    return {name: max(1, int(span(name).total_seconds())) for name in ("grace", "pause", "cool_off", "case_kept")}
 
 
 @dataclass(frozen=True)
@@ -168,6 +186,8 @@ ROLLING_TABLES = ("signals",)
 
 # What an unsatisfied agreement and a payment dispute cover: what is needed to settle them, nothing else (P25, P26).
 AGREEMENT_COVERS = (Category.IDENTITY, Category.CONTACT, Category.BILLING, Category.INVOICES, Category.SERVICES)
+# What is kept while the answer to a notice of abuse is due (P17).
+ANSWER_COVERS = (Category.CONTACT, Category.SERVICES, Category.NETWORK)
 DISPUTE_COVERS = (*AGREEMENT_COVERS, Category.ACCESS)
 
 

@@ -24,7 +24,7 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
-from disclosures import judging, reporting
+from disclosures import concluding, judging, reporting
 from disclosures.models import AbuseCase, AbuseReport, CaseFinding, CaseKind, CaseOutcome, Finding
 from disclosures.models.cases import ELEMENTS
 from retention.sight import ledger_for
@@ -143,7 +143,7 @@ def test_a_storm_about_one_address_is_one_case(alice: User):
     assert AbuseReport.objects.count() == 30
     # Another kind of abuse from there is another matter, and so is what comes after the end of the first.
     assert take(mail(f"Phishing page at http://{ADDRESS}/login", number=99)).is_new
-    judging.close(taken[0].case.pk, CaseOutcome.NO_ACTION, by=make_staff("dora", "abuse_desk"), reason="Settled.")
+    concluding.close(taken[0].case.pk, CaseOutcome.NO_ACTION, by=make_staff("dora", "abuse_desk"), reason="Settled.")
     assert take(mail(number=100)).is_new
 
 
@@ -312,9 +312,9 @@ def test_findings_stand_with_person_and_time_and_the_newest_counts(alice: User, 
 def test_a_case_ends_once_and_says_why(alice: User, dora: User):
     case = take(mail("Nothing to find here at 198.51.100.200")).case
     with pytest.raises(NotActionable, match="say first whom it concerns"):
-        judging.close(case.pk, CaseOutcome.NO_ACTION, by=dora, reason="x")
+        concluding.close(case.pk, CaseOutcome.NO_ACTION, by=dora, reason="x")
     judging.decide_whom(case.pk, by=dora)
-    judging.close(case.pk, CaseOutcome.NOT_OURS, by=dora, reason="Another network.")
+    concluding.close(case.pk, CaseOutcome.NOT_OURS, by=dora, reason="Another network.")
     with pytest.raises(NotActionable, match="has ended"):
         judging.assign(case.pk, by=dora)
     judging.note(case.pk, by=dora, text="They wrote again.")
@@ -372,7 +372,7 @@ def test_sql_takes_nothing_back(alice: User, dora: User):
     refused(lambda: CaseFinding.objects.update(is_met=False))
     refused(lambda: cases.update(source_digest=b"x" * 32))
     refused(lambda: cases.update(found="one", account=None))
-    judging.close(case.pk, CaseOutcome.NO_ACTION, by=dora, reason="Settled.")
+    concluding.close(case.pk, CaseOutcome.NO_ACTION, by=dora, reason="Settled.")
     refused(lambda: cases.update(outcome="not_ours"))
     refused(lambda: cases.update(closed_at=None, closed_by="", outcome=""))
     # The control: what may move, moves.

@@ -13,7 +13,8 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -26,9 +27,10 @@ from accounts.models import Service, User
 from accounts.roles import may
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry
-from accounts.templatetags.portal_tags import moment
-from disclosures import judging, reporting
-from disclosures.models import AbuseCase, AbuseReport, CaseKind, CaseOutcome, Finding
+from accounts.templatetags.portal_tags import moment, moment_text
+from disclosures import concluding, judging, reporting
+from disclosures.admin import case_notices
+from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
 OPEN_RAW = "disclosures.open_report"
@@ -186,7 +188,7 @@ class CloseCase(CaseAct):
         return ["It stays as it is. What comes later about the same matter opens another case."]
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
-        judging.close(record.pk, form.cleaned_data["outcome"], by=user, reason=form.cleaned_data["reason"])
+        concluding.close(record.pk, form.cleaned_data["outcome"], by=user, reason=form.cleaned_data["reason"])
         return f"Case {record.reference} is closed."
 
 
@@ -202,6 +204,7 @@ def about(eyes: Eyes, record: AbuseCase) -> Section:
         ("Concerns", account_link(record) if record.account_id else record.get_found_display()),
         ("Decided by", "the search" if record.decided_by == ledger.SYSTEM else eyes.who(record.decided_by)),
         ("Opened", moment(record.opened_at)),
+        ("Complainant", record.complainant.reference if record.complainant else "not named"),
         ("Assigned to", eyes.who(record.assigned_to) if record.assigned_to else "nobody"),
         ("Closed", moment(record.closed_at) or "no"),
         ("Outcome", record.get_outcome_display() or "none yet"),
@@ -259,8 +262,18 @@ def found(eyes: Eyes, record: AbuseCase) -> Section:
 class AbuseCaseAdmin(RecordAdmin):
     """Cases of abuse: most urgent first."""
 
-    acts = (AssignToMe, DecideWhom, RecordFinding, ChangeKind, AddNote, CloseCase)
-    list_display = ("reference", "kind", "severity", "hours_left", "concerns", "events", "assigned_to", "outcome")
+    acts = (AssignToMe, DecideWhom, RecordFinding, *case_notices.ACTS, ChangeKind, AddNote, CloseCase)
+    list_display = (
+        "reference",
+        "kind",
+        "severity",
+        "hours_left",
+        "concerns",
+        "events",
+        "answer",
+        "assigned_to",
+        "outcome",
+    )
     list_filter = ("kind", "severity", "found")
     ordering = ("closed_at", "-severity", "look_by", "pk")
     subject_field = "pk"
@@ -269,8 +282,22 @@ class AbuseCaseAdmin(RecordAdmin):
         return f"case {record.reference}"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AbuseCase]:
-        rows: QuerySet[AbuseCase] = super().get_queryset(request).select_related("account")
+        rows: QuerySet[AbuseCase] = super().get_queryset(request).select_related("account", "complainant")
+        told = AbuseNotice.objects.filter(case=OuterRef("pk")).order_by("-sent_at")
+        rows = rows.annotate(
+            sent_at=Subquery(told.values("sent_at")[:1]),
+            act_by=Subquery(told.values("act_by")[:1]),
+            answered_at=Subquery(told.values(when=Coalesce("remedied_at", "disagreed_at", "countered_at"))[:1]),
+        )
         return judging.visible(staff(request), rows)
+
+    @admin.display(description="customer", ordering="act_by")
+    def answer(self, case: AbuseCase) -> str:
+        if case.sent_at is None:  # type: ignore[attr-defined]
+            return "not told"
+        if case.answered_at is not None:  # type: ignore[attr-defined]
+            return "answered"
+        return f"answer by {moment_text(case.act_by)}" if case.act_by else "not delivered"  # type: ignore[attr-defined]
 
     def columns(self, eyes: Eyes) -> dict[str, Any]:
         def assignee(case: AbuseCase) -> str:
@@ -317,8 +344,10 @@ class AbuseCaseAdmin(RecordAdmin):
             about(eyes, record),
             newest_report(eyes, record),
             found(eyes, record),
+            *case_notices.told(eyes, record),
             Section(title, head=("Came", "How", "Format", "", "Raw message"), rows=rows),
             self._earlier(eyes, record),
+            case_notices.copies(eyes, record),
             self._notes(eyes, record),
             self._timeline(eyes, record),
         ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from disclosures.models.abuse_notices import AbuseNotice, AbuseNoticeItem, CounterNotice, Strike
 from disclosures.models.cases import (
     ELEMENTS,
     AbuseCase,
     AbuseReport,
+    CaseCopy,
     CaseFinding,
     CaseKind,
     CaseNote,
@@ -47,7 +49,10 @@ from disclosures.models.recipients import Recipient
 __all__ = [
     "ELEMENTS",
     "AbuseCase",
+    "AbuseNotice",
+    "AbuseNoticeItem",
     "AbuseReport",
+    "CaseCopy",
     "CaseFinding",
     "CaseKind",
     "CaseNote",
@@ -62,6 +67,7 @@ __all__ = [
     "Compulsion",
     "ConsentGrant",
     "ConsentPurpose",
+    "CounterNotice",
     "Delivery",
     "Disclosure",
     "Incident",
@@ -81,6 +87,7 @@ __all__ = [
     "Silence",
     "Sought",
     "Stage",
+    "Strike",
     "ToldDisclosure",
     "ToldNotice",
     "TransparencyTable",

@@ -20,6 +20,7 @@ from accounts.datamap.declaring import NOBODY, STAFF_ONLY
 from accounts.keys.identifiers import reference, uuid7
 from accounts.models import Account
 from accounts.safeguards.fields import SealedBytes, SealedJSON, SealedText
+from disclosures.models.recipients import Recipient
 
 # A message over this size is kept as far as that, and its hash of all of it (bad-input.md).
 MOST_RAW_BYTES = 10 * 1024 * 1024
@@ -58,6 +59,10 @@ class CaseOutcome(models.TextChoices):
     WITHDRAWN = "withdrawn", "withdrawn by the reporter"
     DUPLICATE = "duplicate", "the same as another case"
     NO_ACTION = "no_action", "nothing to do"
+    REMEDIED = "remedied", "remedied by the customer"
+    PUT_BACK = "put_back", "put back after a counter-notice"
+    COURT = "court", "before a court"
+    UNANSWERED = "unanswered", "the customer did not answer"
 
 
 class Finding(models.TextChoices):
@@ -128,10 +133,16 @@ class AbuseCase(models.Model):
     source = SealedText(max_length=500, null=True)
     source_at = models.DateTimeField(null=True)
     assigned_to = models.UUIDField(null=True)
+    # To whom alone something of the customer may be disclosed (P17).
+    complainant = models.ForeignKey(Recipient, on_delete=models.PROTECT, null=True, related_name="+")
     closed_at = models.DateTimeField(null=True)
     closed_by = models.CharField(max_length=60, blank=True)
     outcome = models.CharField(max_length=12, choices=CaseOutcome, blank=True)
     outcome_reason = SealedText(max_length=2000, null=True)
+    # Its key was ordered to be destroyed: what it said is gone.
+    forgotten_at = models.DateTimeField(null=True)
+    # The transaction that said so, set by its trigger: the key goes in a later one only.
+    forgotten_xid = models.BigIntegerField(null=True, editable=False)
 
     objects = CaseQuerySet.as_manager()
 
@@ -168,6 +179,9 @@ class AbuseCase(models.Model):
                 condition=Q(closed_at=None, closed_by="", outcome="")
                 | (Q(closed_at__isnull=False) & ~Q(closed_by="") & ~Q(outcome="")),
                 name="case_closed_has_outcome",
+            ),
+            models.CheckConstraint(
+                condition=Q(forgotten_at=None) | Q(closed_at__isnull=False), name="case_forgotten_was_closed"
             ),
         ]
         indexes = [
@@ -322,6 +336,45 @@ class CaseNote(OfCase):
         ends=Ends.KEY,
         shown=STAFF_ONLY,
     )
+
+
+class CaseCopy(OfCase):
+    """What passed between us and the customer, in the case's own copy: it outlives the account's."""
+
+    class Kind(models.TextChoices):
+        """What it is a copy of."""
+
+        NOTICE = "notice", "notice to the customer"
+        EXTENSION = "extension", "request for more time"
+        REMEDY = "remedy", "what the customer did"
+        DISPUTE = "dispute", "what was seen afterwards"
+        DISAGREEMENT = "disagreement", "why the customer disagrees"
+        COUNTER = "counter", "counter-notice"
+        COURT = "court", "notice of court action"
+        APPEAL = "appeal", "appeal"
+        DECISION = "decision", "decision"
+
+    case = models.ForeignKey(AbuseCase, on_delete=models.PROTECT, related_name="copies")
+    kind = models.CharField(max_length=12, choices=Kind)
+    text = SealedText(max_length=80_000)
+    written_by = models.CharField(max_length=60)
+    written_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.NOTICES,
+        label="Copy in an abuse case",
+        time="written_at",
+        purposes=(Purpose.LAW,),
+        source="the customer and staff",
+        fields={"text": Held("Words", shown=STAFF_ONLY)},
+        plain={"written_by": "an id"},
+        account="",
+        ends=Ends.KEY,
+        shown=STAFF_ONLY,
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["case", "-written_at"], name="case_copy_newest")]
 
 
 def urgency(kind: str) -> tuple[Severity, dt.timedelta]:

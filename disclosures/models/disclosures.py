@@ -171,9 +171,13 @@ class Disclosure(models.Model):
                 name="disclosure_of_confidence_is_compelled",
             ),
             models.CheckConstraint(
-                condition=~Q(basis__in=["abuse_case", "counter_notice"])
-                | Q(categories__contained_by=["identity", "contact"]),
+                condition=~Q(basis="abuse_case") | Q(categories__contained_by=["identity", "contact"]),
                 name="disclosure_to_a_complainant_is_the_contact",
+            ),
+            # What the customer signed, as they signed it (17 USC 512(g)(2)(B)).
+            models.CheckConstraint(
+                condition=~Q(basis="counter_notice") | Q(categories=["notices"]),
+                name="disclosure_of_a_counter_notice_is_the_signed_form",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["released", "delivered"], released_at__isnull=False, released_by__isnull=False)

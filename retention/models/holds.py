@@ -36,6 +36,10 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Holds nobody has released."""
         return self.filter(released_at=None)
 
+    def for_what_is_owed(self) -> HoldQuerySet:
+        """Unreleased holds of unpaid invoices and running terms; one with an end stands for an answer that is due."""
+        return self.unreleased().filter(kind=Hold.Kind.AGREEMENT, ends_at=None)
+
     def to_review(self) -> HoldQuerySet:
         """Holds that somebody must look at from time to time: what takes two people to release, and is not released."""
         return self.unreleased().filter(kind__in=Hold.TWO_PEOPLE)
@@ -134,14 +138,20 @@ class Hold(models.Model):
                 condition=Q(kind__in=["legal", "preservation", "dispute", "agreement"]) | Q(ends_at__isnull=False),
                 name="hold_provisional_and_operations_end",
             ),
-            # One hold per open dispute and one per account for unsatisfied agreements.
+            # One hold per open dispute and one per account for what is owed.
             models.UniqueConstraint(
                 fields=["cause"], condition=Q(kind="dispute", released_at=None), name="hold_once_per_dispute"
             ),
             models.UniqueConstraint(
                 fields=["account"],
-                condition=Q(kind="agreement", released_at=None),
+                condition=Q(kind="agreement", released_at=None, ends_at=None),
                 name="hold_one_agreement_per_account",
+            ),
+            # An agreement with an end is a notice whose answer is due.
+            models.UniqueConstraint(
+                fields=["cause"],
+                condition=Q(kind="agreement", released_at=None, ends_at__isnull=False),
+                name="hold_once_per_notice",
             ),
         ]
         indexes = [

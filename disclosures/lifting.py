@@ -1,0 +1,116 @@
+"""Ending what a notice led to: the suspension, the disabled material, the strike, the notice itself (P19).
+
+A suspension ends on one of four grounds, each with its evidence: acknowledged and remedied; put back after a
+counter-notice; complaint withdrawn or refuted; appeal. These work in the transaction that has the account's lock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from accounts import suspending
+from accounts.errors import NotActionable
+from accounts.models import Account
+from accounts.safeguards import ledger
+from disclosures import notice_mails, notifying
+from disclosures.models import AbuseCase, AbuseNotice, CaseOutcome, Strike
+from disclosures.notice_mails import Step
+
+Lifted, Ended = AbuseNotice.Lifted, AbuseNotice.Ended
+# How a notice ends when staff close its case like this.
+ENDS = {
+    CaseOutcome.REMEDIED: Ended.REMEDIED,
+    CaseOutcome.PUT_BACK: Ended.PUT_BACK,
+    CaseOutcome.WITHDRAWN: Ended.WITHDRAWN,
+    CaseOutcome.NOT_VALID: Ended.REFUTED,
+    CaseOutcome.INCOMPLETE: Ended.REFUTED,
+    CaseOutcome.DUPLICATE: Ended.REFUTED,
+    CaseOutcome.NO_ACTION: Ended.REFUTED,
+    CaseOutcome.NOT_OURS: Ended.REFUTED,
+    CaseOutcome.COURT: Ended.COURT,
+    CaseOutcome.UNANSWERED: Ended.CLOSED,
+}
+FELL = frozenset({Ended.WITHDRAWN, Ended.REFUTED})
+
+
+def is_suspended(notice: AbuseNotice) -> bool:
+    """Return whether services are suspended because of this notice."""
+    return notice.suspension is not None and notice.lifted_at is None
+
+
+def lift(
+    notice: AbuseNotice, account: Account, case: AbuseCase, how: str, *, by: str, at: dt.datetime, evidence: str = ""
+) -> None:
+    """Lift the suspension of a notice on one of the four grounds, and tell the customer."""
+    assert notice.suspension is not None  # noqa: S101 - asked before
+    notice.lifted_at, notice.lifted_by, notice.lifted_how = at, by, Lifted(how)
+    notice.lift_evidence = evidence or None
+    notice.save(update_fields=["lifted_at", "lifted_by", "lifted_how", "lift_evidence"])
+    suspending.lift_within(notice.suspension, by=by, at=at)
+    notifying.record(by, "lifted", case, notice, at, how=str(how))
+    notice_mails.tell(notice, account, Step.LIFTED, at, once=notice.suspension)
+
+
+def when_both_are_done(notice: AbuseNotice, account: Account, case: AbuseCase, at: dt.datetime) -> None:
+    """Lift a suspension once receipt is acknowledged and the remedy performed (P19)."""
+    if is_suspended(notice) and notice.acknowledged_at is not None and notice.remedied_at is not None:
+        lift(notice, account, case, Lifted.REMEDIED, by=ledger.SYSTEM, at=at)
+
+
+def restore(notice: AbuseNotice, case: AbuseCase, *, by: str, at: dt.datetime) -> int:
+    """Let what we disabled be seen again; return how many places there were."""
+    disabled = notice.items.filter(disabled_at__isnull=False, restored_at=None)
+    numbers = sorted(disabled.values_list("number", flat=True))
+    disabled.update(restored_at=at, restored_by=by)
+    if numbers:
+        notifying.record(by, "restored", case, notice, at, items=numbers)
+    return len(numbers)
+
+
+def end(
+    notice: AbuseNotice, account: Account, case: AbuseCase, how: str, *, by: str, at: dt.datetime, why: str = ""
+) -> None:
+    """End a notice: what fell with the complaint comes back, nothing stays suspended, the customer is told.
+
+    Raises NotActionable for an end that did not happen: not remedied, not put back, no court, still suspended.
+    """
+    _refuse_untrue(notice, how)
+    if how in FELL:
+        if is_suspended(notice):
+            lift(notice, account, case, Lifted.REFUTED, by=by, at=at, evidence=why)
+        restore(notice, case, by=by, at=at)
+        overrule(notice, account, by=by, at=at, why=why)
+    if is_suspended(notice):
+        raise NotActionable(
+            f"Case {case.reference}: services are suspended for it. They run again once both acts are recorded, "
+            "after a put-back, when the complaint fell, or by an appeal."
+        )
+    notice.ended_at, notice.ended_by, notice.ended_how = at, by, Ended(how)
+    notice.save(update_fields=["ended_at", "ended_by", "ended_how"])
+    notifying.settle_hold(notice, at)
+    notifying.record(by, "notice_ended", case, notice, at, how=str(how))
+    notice_mails.tell(notice, account, Step.ENDED, at)
+
+
+def overrule(notice: AbuseNotice, account: Account, *, by: str, at: dt.datetime, why: str) -> bool:
+    """Overrule the strike of a notice, if it has one that stands, and tell the customer."""
+    strike = Strike.objects.filter(notice=notice, overruled_at=None).first()
+    if strike is None:
+        return False
+    strike.overruled_at, strike.overruled_by, strike.overruled_why = at, by, why or "The complaint fell."
+    strike.save(update_fields=["overruled_at", "overruled_by", "overruled_why"])
+    ledger.record(by, "case.strike_overruled", notice.case, at=at, strike=strike.pk)
+    notice_mails.tell(notice, account, Step.OVERRULED, at)
+    return True
+
+
+def _refuse_untrue(notice: AbuseNotice, how: str) -> None:
+    counter = notice.counters.filter(signed_at__isnull=False).first()
+    if how == Ended.REMEDIED and notice.remedied_at is None:
+        raise NotActionable(f"Notice {notice.reference} is not remedied everywhere.")
+    if how == Ended.PUT_BACK and (counter is None or counter.put_back_at is None):
+        raise NotActionable(f"Notice {notice.reference}: nothing was put back.")
+    if how == Ended.COURT and (counter is None or counter.stopped_at is None):
+        raise NotActionable(f"Notice {notice.reference}: no notice of court action is recorded.")
+    if how == Ended.CLOSED and counter is not None and counter.put_back_at is None and counter.stopped_at is None:
+        raise NotActionable(f"Notice {notice.reference}: a counter-notice waits for its day.")

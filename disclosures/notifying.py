@@ -1,0 +1,218 @@
+"""Telling a customer of an abuse case, and when their time to answer begins (P17; law-and-timers.md).
+
+Who may: the abuse desk, legal and the privacy officer. The clock begins when the mail was accepted; one that was not
+accepted within a day, or came back, goes to a second contact, and where that fails too, staff reach the customer and
+write down how. While an answer is due, a hold keeps contact, services and network, at most 30 days.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.errors import NotActionable
+from accounts.keys.keyring import keyring
+from accounts.models import Account, User
+from accounts.roles import may
+from accounts.safeguards import ledger, outbox
+from accounts.safeguards.cards import refuse_card_number
+from disclosures import abuse_clocks, judging, notice_mails
+from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseCopy, CaseKind
+from disclosures.reporting import action
+from retention import placing, releasing, schedule
+from retention.models import Hold
+
+NOTIFY = "disclosures.notify_abusenotice"
+MOST_ITEMS = 100
+LONGEST_LOCATION = 2_000
+# A mail that nobody accepted in this time is one that came back.
+ACCEPTED_WITHIN = dt.timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the customer is told: the claim in words, the places, who reported it as far as it may be named."""
+
+    words: str
+    locations: Sequence[str]
+    reporter: str = ""
+    original: str = ""
+
+
+def notify(case_id: UUID, claim: Claim, *, by: User, at: dt.datetime | None = None) -> AbuseNotice:
+    """Tell the customer of a case, by mail and in the portal, and return the notice.
+
+    Raises NotActionable where nobody is found to tell, for a case whose customer was told, for cases of children, and
+    for an account nobody can sign in to any more.
+    """
+    refuse_without(by)
+    places = _checked(claim)
+    with keyring(), transaction.atomic(durable=True):
+        case = judging.open_case(case_id, by)
+        at = at or timezone.now()
+        account = _concerned(case, at)
+        if AbuseNotice.objects.filter(case=case.pk, account=account).exists():
+            raise NotActionable(f"Case {case.reference}: its customer was told already.")
+        notice = AbuseNotice.objects.create(
+            account=account,
+            case=case.pk,
+            kind=case.kind,
+            service=case.service,
+            claim=claim.words.strip(),
+            reporter=claim.reporter.strip() or None,
+            original=claim.original.strip() or None,
+            sent_at=at,
+        )
+        for number, place in enumerate(places, start=1):
+            AbuseNoticeItem.objects.create(account=account, notice=notice, number=number, location=place, told_at=at)
+        notice.letter = notice_mails.send(notice, account, at)
+        notice.save(update_fields=["letter"])
+        placing.place_within(
+            account.pk,
+            Hold.Kind.AGREEMENT,
+            by=ledger.SYSTEM,
+            categories=schedule.ANSWER_COVERS,
+            cause=notice.pk,
+            ends_at=at + schedule.span("answer_due"),
+            told=True,
+            at=at,
+        )
+        copy(case, CaseCopy.Kind.NOTICE, "\n".join([claim.words.strip(), *places]), by.actor, at)
+        record(by.actor, "notified", case, notice, at)
+    return notice
+
+
+@outbox.when_sent
+def delivered(letter: UUID, at: dt.datetime) -> None:
+    """Begin the clock of the notice whose mail was accepted, in that transaction."""
+    notice = AbuseNotice.objects.filter(letter=letter, delivered_at=None, ended_at=None).first()
+    if notice is not None:
+        begin(notice, at)
+
+
+def begin(notice: AbuseNotice, at: dt.datetime) -> None:
+    """Note a delivery and from it by when the customer must answer, in the caller's transaction."""
+    case = AbuseCase.objects.only("kind", "severity", "opened_at").get(pk=notice.case)
+    AbuseNotice.objects.filter(pk=notice.pk, delivered_at=None).update(
+        delivered_at=at,
+        act_by=abuse_clocks.act_by(notice.kind, case.severity, at),
+        material_by=abuse_clocks.material_by(notice.kind, at, case.opened_at),
+    )
+    record(ledger.SYSTEM, "delivered", case, notice, at)
+
+
+def undelivered() -> QuerySet[AbuseNotice]:
+    """Return the open notices that reached nobody, after the second try: staff reach their customer."""
+    return AbuseNotice.objects.open().filter(delivered_at=None, bounced_at__isnull=False)
+
+
+def came_back(notice_id: UUID, *, by: User | None = None, at: dt.datetime | None = None) -> AbuseNotice:
+    """Note that a notice reached nobody, write to a second contact, and return the notice; its clock did not begin.
+
+    Raises NotActionable for one that was answered, or that came back before.
+    """
+    if by is not None:
+        refuse_without(by)
+    with keyring(), transaction.atomic(durable=True):
+        notice, account, case = locked(notice_id)
+        at = at or timezone.now()
+        if notice.acknowledged_at or notice.remedied_at or notice.disagreed_at or notice.lapsed_at:
+            raise NotActionable(f"Notice {notice.reference} was answered or its time is over: it did reach somebody.")
+        if notice.bounced_at is not None:
+            raise NotActionable(
+                f"Notice {notice.reference} came back before. Reach the customer another way and write down how."
+            )
+        notice.bounced_at = at
+        notice.delivered_at = notice.act_by = notice.material_by = None
+        notice.letter = notice_mails.send_again(notice, account, at)
+        notice.second_at = at if notice.letter else None
+        notice.save(update_fields=["bounced_at", "delivered_at", "act_by", "material_by", "letter", "second_at"])
+        record(by.actor if by else ledger.SYSTEM, "came_back", case, notice, at)
+    return notice
+
+
+def reached(notice_id: UUID, *, by: User, how: str, at: dt.datetime | None = None) -> AbuseNotice:
+    """Write down how staff reached the customer of a notice no mail of which was accepted; its clock begins now."""
+    refuse_without(by)
+    refuse_card_number(how)
+    if not how.strip():
+        raise NotActionable("Say whom you reached, and how.")
+    with keyring(), transaction.atomic(durable=True):
+        notice, _account, case = locked(notice_id)
+        at = at or timezone.now()
+        if notice.delivered_at is not None:
+            raise NotActionable(f"Notice {notice.reference} was delivered already.")
+        begin(notice, at)
+        copy(case, CaseCopy.Kind.NOTICE, how.strip(), by.actor, at)
+        record(by.actor, "reached", case, notice, at)
+    notice.refresh_from_db()
+    return notice
+
+
+def locked(notice_id: UUID) -> tuple[AbuseNotice, Account, AbuseCase]:
+    """Return an open notice with its account and case, locked in that order and read anew.
+
+    Raises NotActionable for one that ended, and for one that was deleted with its account.
+    """
+    account_id = AbuseNotice.objects.filter(pk=notice_id).values_list("account_id", flat=True).first()
+    account = Account.objects.locked([account_id]).first() if account_id else None
+    notice = AbuseNotice.objects.select_for_update(of=("self",)).filter(pk=notice_id).first()
+    if account is None or notice is None:
+        raise NotActionable("This notice was deleted with its account.")
+    if notice.ended_at is not None:
+        raise NotActionable(f"Notice {notice.reference} has ended: {notice.get_ended_how_display()}.")
+    case = AbuseCase.objects.select_for_update(of=("self",)).get(pk=notice.case)
+    notice.account = account
+    return notice, account, case
+
+
+def settle_hold(notice: AbuseNotice, at: dt.datetime) -> None:
+    """Release the hold of an answer that is due no more, in the transaction that has the account's lock."""
+    hold = Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, cause=notice.pk).first()
+    if hold is not None:
+        releasing.release_within(hold, ledger.SYSTEM, at)
+
+
+def copy(case: AbuseCase, kind: str, text: str, by: str, at: dt.datetime) -> None:
+    """Keep the case's own copy of what passed between us and the customer."""
+    CaseCopy.objects.create(case=case, kind=kind, text=text, written_by=by, written_at=at)
+
+
+def record(actor: str, word: str, case: AbuseCase, notice: AbuseNotice, at: dt.datetime, **facts: object) -> None:
+    """Write a step into the ledger of the case."""
+    ledger.record(actor, action(case, word), notice.case, at=at, notice=notice.pk, **facts)
+
+
+def refuse_without(by: User) -> None:
+    """Raise PermissionDenied for whoever does not work on notices."""
+    if not may(by, NOTIFY):
+        raise PermissionDenied("Notices are sent by the abuse desk, legal and the privacy officer.")
+
+
+def _checked(claim: Claim) -> list[str]:
+    refuse_card_number("\n".join([claim.words, claim.reporter, claim.original, *claim.locations]))
+    if not claim.words.strip():
+        raise NotActionable("Say in plain words what is claimed.")
+    places = list(dict.fromkeys(place.strip() for place in claim.locations if place.strip()))
+    if not places:
+        raise NotActionable("Name at least one place the notice is about.")
+    if len(places) > MOST_ITEMS or any(len(place) > LONGEST_LOCATION for place in places):
+        raise NotActionable(f"A notice names at most {MOST_ITEMS} places of {LONGEST_LOCATION} characters.")
+    return places
+
+
+def _concerned(case: AbuseCase, at: dt.datetime) -> Account:
+    if case.kind == CaseKind.CSAM:
+        raise NotActionable(f"Case {case.reference}: nobody is told of these cases (18 USC 2258A).")
+    if case.found != AbuseCase.Found.ONE or case.account is None:
+        raise NotActionable(f"Case {case.reference}: decide first whom it concerns.")
+    if not case.account.may_sign_in(at):
+        raise NotActionable(f"Account {case.account.number} is closed for good: nobody could answer there.")
+    return case.account
