@@ -1,8 +1,8 @@
 """Suspending an account or one of its services, and lifting that (P19): additive rows, like holds.
 
 Who may: billing and the abuse desk, each for its own ground, which the door checks. Two grounds suspend apart, and a
-service runs again when every suspension of it and of its account is lifted. Nobody is written to here: whoever
-suspends says why in a mail of their own.
+service runs again when every suspension of it and of its account is lifted. Provisioning is told by a signed webhook,
+once for each. Nobody is written to here: whoever suspends says why in a mail of their own.
 """
 
 from __future__ import annotations
@@ -13,10 +13,19 @@ from uuid import UUID
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from accounts import webhooks
 from accounts.errors import NotActionable
 from accounts.models import Account, Service, Suspension
 from accounts.recording import CATEGORY_GONE
 from accounts.safeguards import ledger
+
+FACTS = ("suspension", "account", "service", "ground")
+SUSPENDED = webhooks.declare_event(
+    "service.suspended", FACTS, about="A service is suspended; where none is named, every service of the account."
+).name
+RESUMED = webhooks.declare_event(
+    "service.resumed", FACTS, about="A suspension was lifted; the service runs when no other one stands."
+).name
 
 
 def place(
@@ -46,6 +55,7 @@ def place_within(
     row, fact = suspension(account, ground, by=by, service_id=service_id, at=at)
     _insert(row, account)
     ledger.record_many([fact], at=at)
+    _publish(SUSPENDED, row, account, at)
     return row
 
 
@@ -82,7 +92,14 @@ def lift_within(suspension_id: UUID, *, by: str, at: dt.datetime) -> Suspension:
     row = Suspension.objects.get(pk=suspension_id)
     facts = {"suspension": row.pk, "ground": row.ground, "service": row.service}
     ledger.record(by, "suspension.lifted", row.account_id, at=at, **facts)
+    _publish(RESUMED, row, row.account, at)
     return row
+
+
+def _publish(event: str, row: Suspension, account: Account, at: dt.datetime) -> None:
+    service = str(row.service) if row.service else None
+    data = {"suspension": str(row.pk), "account": account.number, "service": service, "ground": str(row.ground)}
+    webhooks.publish(event, key=str(row.pk), data=data, subject=account.pk, at=at)
 
 
 def _insert(row: Suspension, account: Account) -> None:

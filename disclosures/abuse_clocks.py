@@ -38,12 +38,12 @@ def name_of(kind: str, severity: int) -> str:
 
 def act_by(kind: str, severity: int, since: dt.datetime) -> dt.datetime:
     """Return by when an answer is due whose clock began `since`; never later than an answer can be due at all."""
-    return min(_after(name_of(kind, severity), since), since + schedule.span("answer_due"))
+    return min(_after(name_of(kind, severity), since), _later(since, "answer_due"))
 
 
 def extended(kind: str, severity: int, until: dt.datetime, sent_at: dt.datetime) -> dt.datetime:
     """Return the later day that one extension gives: the same time once more."""
-    return min(_after(name_of(kind, severity), until), sent_at + schedule.span("answer_due"))
+    return min(_after(name_of(kind, severity), until), _later(sent_at, "answer_due"))
 
 
 def material_by(kind: str, since: dt.datetime, opened_at: dt.datetime) -> dt.datetime | None:
@@ -53,8 +53,10 @@ def material_by(kind: str, since: dt.datetime, opened_at: dt.datetime) -> dt.dat
     """
     if kind not in MATERIAL_FIRST:
         return None
-    usual = since + schedule.span("material")
-    return usual if kind != CaseKind.NCII else max(since + dt.timedelta(minutes=1), min(usual, opened_at + _images()))
+    usual = _later(since, "material")
+    if kind != CaseKind.NCII:
+        return usual
+    return max(since + dt.timedelta(minutes=1), min(usual, _later(opened_at, "images")))
 
 
 def remind_at(since: dt.datetime, until: dt.datetime) -> dt.datetime:
@@ -82,13 +84,14 @@ def today(at: dt.datetime) -> dt.date:
     return timezone.localtime(at, timezone.get_default_timezone()).date()
 
 
-def _images() -> dt.timedelta:
-    return schedule.span("images")
+def _later(since: dt.datetime, name: str) -> dt.datetime:
+    """Return the moment a span after another: in UTC, where an hour is an hour whatever daylight saving does."""
+    return since.astimezone(dt.UTC) + schedule.span(name)
 
 
 def _after(name: str, since: dt.datetime) -> dt.datetime:
     if schedule.NUMBERS[name].unit != "business days":
-        return since + schedule.span(name)
+        return _later(since, name)
     zone = timezone.get_default_timezone()
     last = add_business_days(timezone.localtime(since, zone).date(), schedule.number(name))
     return dt.datetime.combine(last, END_OF_DAY, tzinfo=zone)

@@ -37,7 +37,6 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
     at = at or timezone.now()
     open_now = AbuseNotice.objects.open()
     unanswered = AbuseNotice.objects.unanswered()
-    quarter = F("act_by") - (F("act_by") - F("delivered_at")) / 4
     due: tuple[tuple[str, Iterable[UUID], Callable[[UUID, dt.datetime], bool]], ...] = (
         (
             "came back",
@@ -46,11 +45,7 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
         ),
         (
             "reminded",
-            _ids(
-                unanswered.alias(remind_at=quarter).filter(
-                    Q(reminded_at=None) | Q(reminded_at__lt=F("delivered_at")), remind_at__lte=at, lapsed_at=None
-                )
-            ),
+            _ids(unanswered.filter(remind_at__lte=at, reminded_at=None, lapsed_at=None)),
             _remind,
         ),
         (
@@ -104,8 +99,8 @@ def dispute(
         notice.remedied_at = notice.remedied_by = None
         later = abuse_clocks.act_by(notice.kind, case.severity, at)
         notice.act_by = max(later, notice.act_by) if notice.act_by else later
-        notice.reminded_at = None
-        notice.save(update_fields=["remedied_at", "remedied_by", "act_by", "reminded_at"])
+        notice.remind_at, notice.reminded_at = abuse_clocks.remind_at(at, notice.act_by), None
+        notice.save(update_fields=["remedied_at", "remedied_by", "act_by", "remind_at", "reminded_at"])
         notifying.copy(case, CaseCopy.Kind.DISPUTE, f"{item.number}: {seen.strip()}", by.actor, at)
         notifying.record(by.actor, "disputed", case, notice, at, item=item.number, reporter=for_reporter)
         notice_mails.tell(notice, account, Step.DISPUTED, at, once=f"{at:%Y%m%d%H%M%S}")
@@ -168,6 +163,7 @@ def _disable(
     notice.items.filter(pk__in=[item.pk for item in items], disabled_at=None).update(disabled_at=at, disabled_by=by)
     numbers = sorted(item.number for item in items)
     notifying.record(by, "disabled", case, notice, at, items=numbers)
+    notifying.publish(notifying.DISABLED, notice, account, numbers, at)
     notice_mails.tell(notice, account, Step.DISABLED, at, once=f"{at:%Y%m%d%H%M%S}")
     return len(items)
 
@@ -200,7 +196,7 @@ def _lapse(notice_id: UUID, at: dt.datetime) -> bool:
             update_fields=["suspension", "suspended_at", "lifted_at", "lifted_by", "lifted_how", "lift_evidence"]
         )
         notifying.record(ledger.SYSTEM, "suspended", case, notice, at, suspension=row.pk)
-        notice_mails.tell(notice, account, Step.SUSPENDED, at, once=row.pk)
+        notice_mails.tell(notice, account, Step.SUSPENDED, at, once=row.pk.hex[-12:])
     return True
 
 

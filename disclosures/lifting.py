@@ -48,7 +48,7 @@ def lift(
     notice.save(update_fields=["lifted_at", "lifted_by", "lifted_how", "lift_evidence"])
     suspending.lift_within(notice.suspension, by=by, at=at)
     notifying.record(by, "lifted", case, notice, at, how=str(how))
-    notice_mails.tell(notice, account, Step.LIFTED, at, once=notice.suspension)
+    notice_mails.tell(notice, account, Step.LIFTED, at, once=notice.suspension.hex[-12:])
 
 
 def when_both_are_done(notice: AbuseNotice, account: Account, case: AbuseCase, at: dt.datetime) -> None:
@@ -57,13 +57,14 @@ def when_both_are_done(notice: AbuseNotice, account: Account, case: AbuseCase, a
         lift(notice, account, case, Lifted.REMEDIED, by=ledger.SYSTEM, at=at)
 
 
-def restore(notice: AbuseNotice, case: AbuseCase, *, by: str, at: dt.datetime) -> int:
+def restore(notice: AbuseNotice, account: Account, case: AbuseCase, *, by: str, at: dt.datetime) -> int:
     """Let what we disabled be seen again; return how many places there were."""
     disabled = notice.items.filter(disabled_at__isnull=False, restored_at=None)
     numbers = sorted(disabled.values_list("number", flat=True))
     disabled.update(restored_at=at, restored_by=by)
     if numbers:
         notifying.record(by, "restored", case, notice, at, items=numbers)
+        notifying.publish(notifying.RESTORED, notice, account, numbers, at)
     return len(numbers)
 
 
@@ -78,7 +79,7 @@ def end(
     if how in FELL:
         if is_suspended(notice):
             lift(notice, account, case, Lifted.REFUTED, by=by, at=at, evidence=why)
-        restore(notice, case, by=by, at=at)
+        restore(notice, account, case, by=by, at=at)
         overrule(notice, account, by=by, at=at, why=why)
     if is_suspended(notice):
         raise NotActionable(

@@ -50,7 +50,7 @@ class Step(TextChoices):
 
 def send(notice: AbuseNotice, account: Account, at: dt.datetime) -> UUID | None:
     """Post the notice to every owner and to the contact for abuse; return the kept copy its delivery is told by."""
-    event = f"abuse-notice:{notice.pk}"
+    event = f"abuse-notice:{notice.reference}"
     also = _contacts(account, [Contact.Role.ABUSE])
     owners.tell(account, event, NOTICE, _context(notice, at), also=also, at=at)
     return _kept(account, event)
@@ -65,7 +65,7 @@ def send_again(notice: AbuseNotice, account: Account, at: dt.datetime) -> UUID |
     second = second or next(iter(owners.recipients(account.pk).values()), None)
     if second is None:
         return None
-    event = f"abuse-notice:{notice.pk}:again"
+    event = f"abuse-notice:{notice.reference}:again"
     mailing.mail(account, event, NOTICE, _context(notice, at), to=second, at=at)
     return _kept(account, event)
 
@@ -73,13 +73,13 @@ def send_again(notice: AbuseNotice, account: Account, at: dt.datetime) -> UUID |
 def remind(notice: AbuseNotice, account: Account, at: dt.datetime) -> None:
     """Post the reminder of an answer that is due; another day has another reminder."""
     due = notice.act_by
-    event = f"abuse-reminder:{notice.pk}:{due:%Y%m%d%H%M}" if due else f"abuse-reminder:{notice.pk}"
+    event = f"abuse-reminder:{notice.reference}:{due:%Y%m%d%H%M}" if due else f"abuse-reminder:{notice.reference}"
     owners.tell(account, event, REMINDER, _context(notice, at), at=at)
 
 
 def tell(notice: AbuseNotice, account: Account, step: Step, at: dt.datetime, once: object = "", **more: Any) -> None:
     """Post what happened, in the transaction in which it does; `once` tells repeats of one step apart."""
-    event = f"abuse-step:{notice.pk}:{step.value}" + (f":{once}" if once else "")
+    event = f"abuse-step:{notice.reference}:{step.value}" + (f":{once}" if once else "")
     owners.tell(account, event, STEP, {**_context(notice, at), "step": step.value, **more}, at=at)
 
 

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts import webhooks
 from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
 from accounts.models import Account, User
@@ -34,6 +35,15 @@ MOST_ITEMS = 100
 LONGEST_LOCATION = 2_000
 # A mail that nobody accepted in this time is one that came back.
 ACCEPTED_WITHIN = dt.timedelta(hours=24)
+
+
+MATERIAL = ("notice", "account", "service", "items")
+DISABLED = webhooks.declare_event(
+    "material.disabled", MATERIAL, about="Places of a copyright notice are disabled."
+).name
+RESTORED = webhooks.declare_event("material.restored", MATERIAL, about="Places that were disabled are back.").name
+# An id and a few numbers tell two acts on one notice apart.
+MOST_KEY = 56
 
 
 @dataclass(frozen=True)
@@ -100,9 +110,11 @@ def delivered(letter: UUID, at: dt.datetime) -> None:
 def begin(notice: AbuseNotice, at: dt.datetime) -> None:
     """Note a delivery and from it by when the customer must answer, in the caller's transaction."""
     case = AbuseCase.objects.only("kind", "severity", "opened_at").get(pk=notice.case)
+    until = abuse_clocks.act_by(notice.kind, case.severity, at)
     AbuseNotice.objects.filter(pk=notice.pk, delivered_at=None).update(
         delivered_at=at,
-        act_by=abuse_clocks.act_by(notice.kind, case.severity, at),
+        act_by=until,
+        remind_at=abuse_clocks.remind_at(at, until),
         material_by=abuse_clocks.material_by(notice.kind, at, case.opened_at),
     )
     record(ledger.SYSTEM, "delivered", case, notice, at)
@@ -130,10 +142,12 @@ def came_back(notice_id: UUID, *, by: User | None = None, at: dt.datetime | None
                 f"Notice {notice.reference} came back before. Reach the customer another way and write down how."
             )
         notice.bounced_at = at
-        notice.delivered_at = notice.act_by = notice.material_by = None
+        notice.delivered_at = notice.act_by = notice.remind_at = notice.material_by = None
         notice.letter = notice_mails.send_again(notice, account, at)
         notice.second_at = at if notice.letter else None
-        notice.save(update_fields=["bounced_at", "delivered_at", "act_by", "material_by", "letter", "second_at"])
+        notice.save(
+            update_fields=["bounced_at", "delivered_at", "act_by", "remind_at", "material_by", "letter", "second_at"]
+        )
         record(by.actor if by else ledger.SYSTEM, "came_back", case, notice, at)
     return notice
 
@@ -188,6 +202,22 @@ def copy(case: AbuseCase, kind: str, text: str, by: str, at: dt.datetime) -> Non
 def record(actor: str, word: str, case: AbuseCase, notice: AbuseNotice, at: dt.datetime, **facts: object) -> None:
     """Write a step into the ledger of the case."""
     ledger.record(actor, action(case, word), notice.case, at=at, notice=notice.pk, **facts)
+
+
+def publish(event: str, notice: AbuseNotice, account: Account, items: Sequence[int], at: dt.datetime) -> None:
+    """Tell provisioning which places of a notice to disable or to restore, by their numbers; where, the desk says."""
+    webhooks.publish(
+        event,
+        key=f"{notice.pk}.{'.'.join(map(str, items))}"[:MOST_KEY],
+        data={
+            "notice": notice.reference,
+            "account": account.number,
+            "service": str(notice.service) if notice.service else None,
+            "items": [str(number) for number in items],
+        },
+        subject=account.pk,
+        at=at,
+    )
 
 
 def refuse_without(by: User) -> None:

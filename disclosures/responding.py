@@ -123,9 +123,11 @@ def ask_for_time(notice_id: UUID, *, by: User, reason: str, at: dt.datetime | No
         later = abuse_clocks.extended(notice.kind, case.severity, notice.act_by, notice.sent_at)
         if later <= notice.act_by:
             raise NotActionable(f"Notice {notice.reference}: no more time can be given.")
-        notice.act_by = later
+        notice.act_by, notice.remind_at, notice.reminded_at = later, abuse_clocks.remind_at(at, later), None
         notice.extended_at, notice.extended_by, notice.extension_reason = at, by.pk, reason.strip()
-        notice.save(update_fields=["act_by", "extended_at", "extended_by", "extension_reason"])
+        notice.save(
+            update_fields=["act_by", "remind_at", "reminded_at", "extended_at", "extended_by", "extension_reason"]
+        )
         notifying.copy(case, CaseCopy.Kind.EXTENSION, reason.strip(), by.actor, at)
         notifying.record(by.actor, "extended", case, notice, at)
         notice_mails.tell(notice, account, Step.EXTENDED, at)

@@ -75,6 +75,7 @@ class AbuseNotice(OfAccount):
     delivered_at = models.DateTimeField(null=True)
     bounced_at = models.DateTimeField(null=True)
     second_at = models.DateTimeField(null=True)
+    remind_at = models.DateTimeField(null=True)
     reminded_at = models.DateTimeField(null=True)
     material_by = models.DateTimeField(null=True)
     act_by = models.DateTimeField(null=True)
