@@ -97,6 +97,8 @@ def send(
         notice.sent_at, notice.shortened_reason = at, shortened_reason or None
         _copy(notice, account, at)
         notice.letter = _mail(notice, account, at)
+        if notice.letter is None:
+            raise NotActionable(f"Request {request.reference}: account {account.number} has no address to write to.")
         notice.save(update_fields=["sent_at", "release_from", "letter", "shortened_reason"])
         _tell_holds(request, account, by, actor, at)
         ledger.record(actor, "legal.told", request.pk, at=at, notice=notice.pk)

@@ -277,6 +277,7 @@ def _manifest(
     request, why = disclosure.legal_request, _reasons(disclosure)
     return {
         "disclosure": disclosure.reference,
+        "version": disclosure.version,
         "recipient": disclosure.recipient.reference,
         "basis": disclosure.basis,
         "law": _law(disclosure),

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.datamap import Purpose
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
-from accounts.models import Restriction, User
+from accounts.models import Correspondence, Restriction, User
 from disclosures.models import (
     AggregateTable,
     Approval,
@@ -25,11 +25,13 @@ from disclosures.models import (
     ConsentGrant,
     Delivery,
     Disclosure,
+    LegalNotice,
     LegalRequest,
     NoticeChallenge,
     Packet,
     PacketPart,
     Recipient,
+    Silence,
 )
 from retention import placing
 from tests import legal
@@ -77,7 +79,13 @@ def packed(disclosure: Disclosure) -> Packet:
     """Give a draft its next packet, of one part."""
     number = disclosure.packets.count() + 1
     content = json.dumps({"n": number}).encode()
-    manifest = {"parts": [{"name": "records.json", "sha256": hashlib.sha256(content).hexdigest()}], "n": number}
+    disclosure.refresh_from_db()
+    manifest: dict[str, Any] = {
+        "disclosure": disclosure.reference,
+        "version": disclosure.version,
+        "parts": [{"name": "records.json", "sha256": hashlib.sha256(content).hexdigest()}],
+        "n": number,
+    }
     with keyring():
         packet = Packet.objects.create(
             disclosure=disclosure,
@@ -94,7 +102,7 @@ def packed(disclosure: Disclosure) -> Packet:
             name="records.json",
             media_type="application/json",
             size=len(content),
-            sha256=manifest["parts"][0]["sha256"],  # type: ignore[index]
+            sha256=manifest["parts"][0]["sha256"],
             content=content,
         )
     return packet
@@ -389,3 +397,174 @@ def test_a_packet_goes_by_its_order_only(alice: User, maker: User, checker: User
         hold = placing.place_within(alice.account_id, "provisional", by="system")
     refused(lambda: parts.update(content=None), "governed")
     assert hold.pk
+
+
+# ------------------------------------------------------------------------------------- what one person tried by SQL
+
+
+@pytest.fixture
+def figures() -> Callable[[str], AggregateTable]:
+    def made(query: str) -> AggregateTable:
+        return AggregateTable.objects.create(
+            query=query, period="2026-Q3", rows=[], sha256="0" * 64, made_by=uuid4(), made_at=timezone.now()
+        )
+
+    return made
+
+
+def approved_figures(
+    maker: User, checker: User, table: AggregateTable, recipient: Recipient
+) -> tuple[Disclosure, Packet]:
+    """Return an approved disclosure of figures with its packet."""
+    given: dict[str, Any] = {"basis": "aggregate", "aggregate": table, "account": None, "categories": []}
+    with keyring():
+        disclosure = Disclosure.objects.create(
+            **given, recipient=recipient, purpose="x", submission=uuid7(), made_by=maker.pk, made_at=timezone.now()
+        )
+    packet = packed(disclosure)
+    submit(disclosure, packet)
+    approve(disclosure, checker)
+    return disclosure, packet
+
+
+def test_an_approval_ends_with_the_way_it_was_given_on(
+    maker: User, checker: User, figures: Callable[[str], AggregateTable]
+) -> None:
+    one, other = legal.make_recipient("partner"), legal.make_recipient("partner")
+    disclosure, packet = approved_figures(maker, checker, figures("services"), one)
+    row = Disclosure.objects.filter(pk=disclosure.pk)
+    row.update(state="returned", ended_at=timezone.now())
+    approval = Approval.objects.get(disclosure=disclosure)
+    assert approval.voided_at is not None and approval.voided_why == "returned"
+    row.update(recipient=other, aggregate=figures("services2"), version=2)
+    again = {"state": "submitted", "submitted_at": timezone.now(), "assumed_recipient": other.version}
+    refused(lambda: row.update(**again), "packet of its own")
+    newer = packed(disclosure)
+    row.update(**again, packet_hash=newer.sha256)
+    refused(lambda: row.update(state="approved"), "no approval of this packet")
+    refused(lambda: row.update(**again, packet_hash=packet.sha256))
+
+
+def test_no_two_packets_have_one_hash(maker: User, checker: User, figures: Callable[[str], AggregateTable]) -> None:
+    disclosure, packet = approved_figures(maker, checker, figures("services"), legal.make_recipient("partner"))
+    Disclosure.objects.filter(pk=disclosure.pk).update(state="returned", ended_at=timezone.now())
+
+    def copy() -> None:
+        with keyring():
+            Packet.objects.create(
+                disclosure=disclosure,
+                account_id=None,
+                number=2,
+                sha256=packet.sha256,
+                manifest={"x": 1},
+                rows=9,
+                made_by=disclosure.made_by,
+                made_at=timezone.now(),
+            )
+
+    refused(copy, "packet_hash_once")
+
+
+def test_a_packet_is_of_what_stands_there_when_it_is_submitted(alice: User, maker: User) -> None:
+    disclosure = drafted(alice, maker, categories=["identity", "contact"])
+    packet = packed(disclosure)
+    Disclosure.objects.filter(pk=disclosure.pk).update(categories=["identity"], version=2)
+    refused(lambda: submit(disclosure, packet), "changed since its packet")
+    submit(disclosure, packed(disclosure))
+
+
+@pytest.mark.parametrize("hours", [20, 1])
+def test_an_approval_and_a_release_are_of_now(alice: User, maker: User, checker: User, hours: int) -> None:
+    disclosure = drafted(alice, maker)
+    submit(disclosure)
+    before = timezone.now() - hours * HOUR
+    refused(
+        lambda: approve(disclosure, checker, approved_at=before, factor_at=before, ends_at=before + 23 * HOUR),
+        "begins now",
+    )
+    approve(disclosure, checker)
+    row = Disclosure.objects.filter(pk=disclosure.pk)
+    refused(lambda: row.update(state="released", released_at=before, released_by=uuid4()), "released now")
+    release(disclosure)
+
+
+def sent(notice: LegalNotice, **given: Any) -> None:
+    """Mark a notice as sent by SQL."""
+    now = timezone.now()
+    LegalNotice.objects.filter(pk=notice.pk).update(**({"sent_at": now, "release_from": now + 7 * 24 * HOUR} | given))
+
+
+def test_told_takes_a_letter_a_week_or_a_reason_and_no_silence(alice: User) -> None:
+    request = legal.make_request(alice.account)
+    now = timezone.now()
+    refused(
+        lambda: LegalNotice.objects.create(
+            request=request, account=alice.account, owed_since=now, sent_at=now, release_from=now
+        ),
+        "owed first",
+    )
+    notice = legal.owe_notice(request, alice.account)
+    letter = Correspondence.objects.filter(account=alice.account).first()
+    if letter is None:
+        with keyring():
+            letter = Correspondence.objects.create(
+                account=alice.account, event="x", subject="x", body="x", created_at=now
+            )
+    refused(lambda: sent(notice), "no letter")
+    refused(lambda: sent(notice, letter=uuid4()), "no letter")
+    refused(lambda: sent(notice, letter=letter.pk, release_from=now + HOUR), "no time and no reason")
+    refused(lambda: sent(notice, letter=letter.pk, sent_at=now - 8 * 24 * HOUR), "sent now")
+    order = legal.silence(request)
+    refused(lambda: sent(notice, letter=letter.pk), "silence stands")
+    Silence.objects.filter(pk=order.pk).update(lifted_at=now, lifted_by=uuid4())
+    sent(notice, letter=letter.pk)
+    refused(lambda: sent(notice, letter=letter.pk, release_from=now), "stays|recorded")
+
+
+def test_silence_stands_on_a_paper_of_its_own_request(alice: User) -> None:
+    request, other = legal.make_request(alice.account), legal.make_request(alice.account)
+    refused(lambda: legal.silence(request, document=legal.attach(other)), "paper of another")
+    legal.silence(request, document=legal.attach(request))
+
+
+def test_no_consent_begins_in_the_future(alice: User) -> None:
+    later = timezone.now() + 900 * HOUR
+    partner = legal.make_recipient("partner")
+    refused(
+        lambda: legal.consent(alice.account, partner, given_at=later, expires_at=later + HOUR), "not later than now"
+    )
+
+
+def test_a_challenge_that_runs_or_was_granted_is_not_deleted(alice: User, maker: User, checker: User) -> None:
+    request = legal.make_request(alice.account)
+    drafted(alice, maker, legal_request=request)
+    spoil_challenged(request)
+    rows = NoticeChallenge.objects.filter(account=alice.account)
+    refused(lambda: rows._raw_delete("default"), "runs, or was granted")
+    rows.update(ended_at=timezone.now(), ended_by=uuid4(), ended_how="upheld")
+    rows._raw_delete("default")
+
+
+def test_a_link_that_is_over_is_not_opened_earlier(alice: User, maker: User, checker: User) -> None:
+    disclosure = drafted(alice, maker)
+    submit(disclosure)
+    approve(disclosure, checker)
+    release(disclosure)
+    now = timezone.now()
+    made = Delivery.objects.create(
+        disclosure=disclosure,
+        method="age",
+        made_by=maker.pk,
+        made_at=now - 90 * 24 * HOUR,
+        link_digest=b"x" * 32,
+        link_ends_at=now - HOUR,
+    )
+    refused(lambda: Delivery.objects.filter(pk=made.pk).update(opened_at=now - 2 * HOUR), "happened once")
+
+
+def test_when_it_was_served_and_due_stands_once_verified(alice: User) -> None:
+    request = legal.make_request(alice.account)
+    row = LegalRequest.objects.filter(pk=request.pk)
+    refused(lambda: row.update(served_at=timezone.now() - 9000 * HOUR), "only be narrowed")
+    refused(lambda: row.update(due_at=timezone.now()), "only be narrowed")
+    row.update(agreed_due_at=timezone.now() + 40 * 24 * HOUR)

@@ -255,7 +255,11 @@ class Packet(models.Model):
     )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["disclosure", "number"], name="packet_number_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["disclosure", "number"], name="packet_number_once"),
+            # An approval binds to the hash: another packet never has the same.
+            models.UniqueConstraint(fields=["disclosure", "sha256"], name="packet_hash_once"),
+        ]
         indexes = [
             models.Index(fields=["account_id"], condition=Q(destroyed_at=None), name="packet_kept_by_account"),
         ]

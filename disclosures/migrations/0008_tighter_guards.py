@@ -1,4 +1,4 @@
-"""The guards of abuse notices, in plain SQL beside this file."""
+"""The tighter guards of disclosures, in plain SQL beside this file."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from django.db import migrations
 class Migration(migrations.Migration):
     """Triggers, functions and grants."""
 
-    dependencies = [("disclosures", "0006_abuse_notices"), ("retention", "0007_held_for_an_answer")]
+    dependencies = [("disclosures", "0007_packet_hash_once")]
     operations = [migrations.RunSQL(Path(__file__).with_suffix(".sql").read_text(), migrations.RunSQL.noop)]
