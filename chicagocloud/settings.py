@@ -189,9 +189,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_TIME_LIMIT = 600
-# Everything that runs by itself: how often in production, in seconds. Intervals follow the grace period, so that a trial
-# of minutes shows what months do; what has no part in a deletion rings less often there, or its rings would crowd out
-# the purge on a slow machine. A ring that waited for two rounds is dropped: the next one does the same work.
+# Everything that runs by itself: how often in production, in seconds. Intervals follow the grace period, so that a
+# trial of minutes shows what months do; what has no part in a deletion rings less often there, or its rings would crowd
+# out the purge on a slow machine. A ring that waited for two rounds is dropped: the next one does the same work.
 _DELETING = 2.0 if TRIAL else 1.0
 _BESIDE = 5.0
 CELERY_BEAT_SCHEDULE = {

@@ -27,7 +27,7 @@ from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import clean_email
 from disclosures import abuse_clocks, concluding, lifting, notice_mails, notifying, sworn
-from disclosures.models import AbuseCase, AbuseNotice, CaseCopy, CaseKind, CaseOutcome, CounterNotice
+from disclosures.models import AbuseCase, AbuseNotice, Basis, CaseCopy, CaseKind, CaseOutcome, CounterNotice
 from disclosures.notice_mails import Step
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,12 @@ def hindrance(notice: AbuseNotice) -> str:
     if not notice.items.filter(disabled_at__isnull=False, restored_at=None).exists():
         return "nothing"
     return ""
+
+
+def basis_of(case_id: UUID) -> str:
+    """Return on what something of a case can be disclosed: a signed counter-notice that waits, else silence (P17)."""
+    waits = CounterNotice.objects.filter(notice__case=case_id, signed_at__isnull=False, forwarded_at=None)
+    return Basis.COUNTER_NOTICE if waits.exists() else Basis.ABUSE_CASE
 
 
 def draft(

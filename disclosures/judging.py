@@ -33,6 +33,11 @@ def visible(user: User, rows: QuerySet[AbuseCase]) -> QuerySet[AbuseCase]:
     return rows if may(user, SEES_CSAM) else rows.exclude(kind=CaseKind.CSAM)
 
 
+def sees(user: User, case: AbuseCase) -> bool:
+    """Return whether this member of staff may know of a case."""
+    return case.kind != CaseKind.CSAM or may(user, SEES_CSAM)
+
+
 def assign(case_id: UUID, *, by: User, at: dt.datetime | None = None) -> AbuseCase:
     """Let `by` take care of a case and return it."""
     at = at or timezone.now()

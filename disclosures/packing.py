@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import rfc8785
 import typst
@@ -29,8 +30,8 @@ from accounts.errors import NotActionable
 from accounts.exporting_cells import cell, plain
 from accounts.models import Account, MediaType, User
 from accounts.safeguards.fields import SealedBytes
-from disclosures import reach
-from disclosures.models import Basis, Disclosure, Packet, PacketPart
+from disclosures import reach, sworn
+from disclosures.models import AbuseNoticeItem, Basis, CounterNotice, Disclosure, Packet, PacketPart
 from disclosures.reach import Field
 from retention import schedule
 
@@ -93,7 +94,7 @@ def build(disclosure: Disclosure, *, by: User, at: dt.datetime) -> Packet:
                 f"Disclosure {disclosure.reference}: nothing is held of what its ground reaches. "
                 "Answer with the letter that nothing is held."
             )
-        parts = [_json(disclosure, tables), *(_csv(table) for table in tables), *files]
+        parts = [_json(disclosure, tables), *(_csv(table) for table in tables), *files, *_sworn(disclosure)]
     cover = _cover(disclosure, tables, parts, at)
     manifest = _manifest(disclosure, tables, [cover, *parts], rows, at)
     packet = Packet.objects.create(
@@ -214,9 +215,36 @@ def _found(disclosure: Disclosure, table: Table, at: dt.datetime) -> Iterable[An
         found = datamap.shown(table.model, account_id, schedule.cutoffs(at))
     if entry.category == Category.CONFIDENTIAL:
         found = found.filter(pk__in=disclosure.items)
+    if disclosure.basis == Basis.COUNTER_NOTICE:
+        found = found.filter(pk__in=_signed(disclosure)[table.model])
     if entry.category not in STANDING:
         found = found.filter(_within(disclosure, table.model, entry.time))
     return found.order_by(entry.time, "pk").iterator(chunk_size=2000)
+
+
+def _signed(disclosure: Disclosure) -> dict[Model, list[UUID]]:
+    """Return which rows a counter-notice is: itself, and the places it asks back."""
+    counter = _counter(disclosure)
+    return {CounterNotice: [counter.pk], AbuseNoticeItem: counter.items}
+
+
+def _sworn(disclosure: Disclosure) -> list[Part]:
+    """Return what was sworn, in full, as it was signed."""
+    if disclosure.basis != Basis.COUNTER_NOTICE:
+        return []
+    counter = _counter(disclosure)
+    said = sworn.statements(counter.sworn, is_outside_us=counter.is_outside_us)
+    text = "\n\n".join([*said, f"Signed: {counter.signature}, {plain(counter.signed_at)}"])
+    return [Part("statements.txt", "text/plain", f"{text}\n".encode())]
+
+
+def _counter(disclosure: Disclosure) -> CounterNotice:
+    case: Any = disclosure.case
+    signed = CounterNotice.objects.filter(account=disclosure.account_id, signed_at__isnull=False)
+    found = signed.filter(notice__case=case).first()
+    if found is None:
+        raise NotActionable(f"Disclosure {disclosure.reference}: there is no signed counter-notice.")
+    return found
 
 
 def _within(disclosure: Disclosure, model: Model, time: str) -> Q:

@@ -184,8 +184,10 @@ def _refuse_impossible(ground: Ground, choice: Choice, account: Account | None) 
         raise NotActionable("Choose at least one kind of data.")
     if Category.CONFIDENTIAL.value in choice.categories and ground.basis != Basis.LEGAL_REQUEST:
         raise NotActionable("What was given in confidence leaves only where a court compels it, item by item.")
-    if ground.basis in {Basis.ABUSE_CASE, Basis.COUNTER_NOTICE}:
-        raise NotActionable("There is no register of such cases yet: nothing can be disclosed on this ground.")
+    if ground.basis == Basis.ABUSE_CASE and set(choice.categories) != {Category.CONTACT.value}:
+        raise NotActionable("Silence after a complaint opens the contact and nothing else (P17).")
+    if ground.basis == Basis.COUNTER_NOTICE and set(choice.categories) != {Category.NOTICES.value}:
+        raise NotActionable("A counter-notice goes as it was signed: choose the notices and nothing else.")
     since, until = choice.period
     if since is not None and until is not None and until <= since:
         raise NotActionable("The period ends before it begins.")

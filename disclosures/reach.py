@@ -62,13 +62,28 @@ INSTRUMENTS: Mapping[str, Ground] = MappingProxyType(
         Instrument.FOREIGN.value: Ground("18 USC 2523: nothing without an agreement"),
     }
 )
-# A complaint or a counter-notice opens the contact, to the complainant alone (P17; 17 USC 512(g)(2)(B)).
+# Silence after a complaint opens the contact, to the complainant alone (P17). A counter-notice goes as it was signed,
+# and nothing else of the account (17 USC 512(g)(2)(B)).
 CASES: Mapping[str, Ground] = MappingProxyType(
     {
-        Basis.ABUSE_CASE.value: Ground("the policy's clause on complaints (P17)", IDENTITY, WHO),
-        Basis.COUNTER_NOTICE.value: Ground("17 USC 512(g)(2)(B)", IDENTITY, WHO),
+        Basis.ABUSE_CASE.value: Ground(
+            "the policy's clause on complaints (P17)", IDENTITY, frozenset({Category.CONTACT})
+        ),
+        Basis.COUNTER_NOTICE.value: Ground("17 USC 512(g)(2)(B)", categories=frozenset({Category.NOTICES})),
     }
 )
+SIGNED = frozenset(
+    {
+        *(f"disclosures.counternotice.{name}" for name in ("statement", "name", "address", "phone", "email")),
+        "disclosures.counternotice.signature",
+        "disclosures.counternotice.reason",
+        "disclosures.counternotice.signed_at",
+        "disclosures.abusenoticeitem.number",
+        "disclosures.abusenoticeitem.location",
+    }
+)
+# What others asked of us about the customer, and what was answered, is no message of theirs to share.
+NOT_SHARED = frozenset({"disclosures.noticecopy", "disclosures.noticechallenge"})
 # What belongs to an item though it names nobody: numbers and times, by model and column.
 PLAIN: Mapping[str, Mapping[str, Reach]] = MappingProxyType(
     {
@@ -92,6 +107,8 @@ PLAIN: Mapping[str, Mapping[str, Reach]] = MappingProxyType(
         "accounts.payment": {"paid_at": Reach.PAYMENT, "amount_cents": Reach.PAYMENT},
         "accounts.invoice": {"number": Reach.RECORD, "total_cents": Reach.RECORD},
         "accounts.order": {"reference": Reach.RECORD, "total_cents": Reach.RECORD},
+        "disclosures.abusenoticeitem": {"number": Reach.RECORD},
+        "disclosures.counternotice": {"reason": Reach.RECORD, "signed_at": Reach.RECORD},
     }
 )
 
@@ -147,7 +164,13 @@ def of_basis(basis: str, instrument: str = "") -> dict[str, str]:
     if basis in {Basis.LEGAL_REQUEST, Basis.EMERGENCY}:
         return of_instrument(instrument)
     if basis == Basis.CONSENT:
-        return {field.key: "consent" for field in fields() if field.is_shown and field.category in SHAREABLE}
+        return {
+            field.key: "consent"
+            for field in fields()
+            if field.is_shown and field.category in SHAREABLE and field.model._meta.label_lower not in NOT_SHARED
+        }
+    if basis == Basis.COUNTER_NOTICE:
+        return {field.key: "signed" for field in fields() if field.key in SIGNED}
     if basis in CASES:
         ground = CASES[basis]
         return {

@@ -15,8 +15,8 @@ from django.utils import timezone
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger
-from disclosures import preparing
-from disclosures.models import Disclosure, Stage
+from disclosures import countering, preparing
+from disclosures.models import Basis, Disclosure, Stage
 from disclosures.refusing import Unsupported, Waits, in_words, locked, refuse_state, refuse_without
 
 RELEASE = "disclosures.release_disclosure"
@@ -40,6 +40,9 @@ def release(disclosure_id: UUID, *, by: User, at: dt.datetime | None = None) -> 
                 Disclosure.objects.filter(pk=disclosure.pk, state=Stage.APPROVED).update(
                     state=Stage.RELEASED, released_at=at, released_by=by.pk
                 )
+            if disclosure.basis == Basis.COUNTER_NOTICE and disclosure.account is not None:
+                assert disclosure.case is not None  # noqa: S101 - the constraint says so
+                countering.forwarded(disclosure.case, disclosure.account, at)
             ledger.record(
                 by.actor,
                 "disclosure.released",

@@ -104,10 +104,22 @@ def test_no_field_of_sign_in_is_in_the_table_at_all() -> None:
 
 
 def test_a_complaint_opens_the_contact_alone() -> None:
-    for basis in (Basis.ABUSE_CASE, Basis.COUNTER_NOTICE):
-        found = reach.of_basis(basis)
-        assert "accounts.contact.email" in found and "accounts.address.street" in found
-        assert {key.split(".")[1] for key in found} <= {"account", "person", "contact", "address", "emailchange"}
+    found = reach.of_basis(Basis.ABUSE_CASE)
+    assert "accounts.contact.email" in found and "accounts.address.street" in found
+    assert {key.split(".")[1] for key in found} <= {"contact", "address", "emailchange"}
+
+
+def test_a_counter_notice_goes_as_it_was_signed() -> None:
+    found = reach.of_basis(Basis.COUNTER_NOTICE)
+    assert {"disclosures.counternotice.address", "disclosures.counternotice.phone"} <= set(found)
+    assert {key.split(".")[1] for key in found} == {"counternotice", "abusenoticeitem"}
+    assert "disclosures.counternotice.court_action" not in found
+
+
+def test_what_was_asked_about_a_customer_is_nothing_of_theirs_to_share() -> None:
+    found = reach.of_basis(Basis.CONSENT)
+    assert "accounts.correspondence.body" in found
+    assert not any(key.startswith(("disclosures.noticecopy", "disclosures.noticechallenge")) for key in found)
 
 
 def test_consent_reaches_what_the_customer_is_shown_and_no_secret() -> None:

@@ -32,8 +32,19 @@ from accounts.roles import may, sees_sealed
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment
-from disclosures import approving, compelling, delivering, incidents, packing, preparing, releasing
+from disclosures import (
+    approving,
+    compelling,
+    countering,
+    delivering,
+    incidents,
+    judging,
+    packing,
+    preparing,
+    releasing,
+)
 from disclosures.models import (
+    AbuseCase,
     AggregateTable,
     Basis,
     Compulsion,
@@ -106,7 +117,8 @@ class PrepareForm(SentOnce, ChoiceForm):
     ground = Identifiers(
         label="Ground",
         max_length=60,
-        help_text="The reference of a legal request (LEG-…) or a consent (CON-…), or the name of a table of figures.",
+        help_text="The reference of a legal request (LEG-…), a consent (CON-…) or an abuse case (ABU-…), or the name "
+        "of a table of figures.",
     )
     account = Identifiers(label="Account number", max_length=20, required=False, help_text="None for figures.")
     recipient = Identifiers(
@@ -158,13 +170,18 @@ def _ground(text: str, recipient: str, user: User) -> tuple[Ground, UUID]:
         grant = ConsentGrant.objects.filter(reference=text.upper()).only("pk", "recipient").first()
         if grant is not None and grant.recipient_id is not None:
             return Ground(Basis.CONSENT, consent=grant.pk), grant.recipient_id
+    if text.upper().startswith("ABU-"):
+        case = AbuseCase.objects.filter(reference=text.upper()).first()
+        if case is not None and case.complainant_id is not None and judging.sees(user, case):
+            return Ground(countering.basis_of(case.pk), case=case.pk), case.complainant_id
     query, _dash, period = text.rpartition("-2")
     table = AggregateTable.objects.filter(query=query, period=f"2{period}").first()
     to = Recipient.objects.filter(reference=recipient.upper()).first()
     if table is not None and to is not None:
         return Ground(Basis.AGGREGATE, aggregate=table.pk), to.pk
     raise NotActionable(
-        "There is no such ground with a registered recipient. Name a request, a consent, or a table and its recipient."
+        "There is no such ground with a registered recipient. Name a request, a consent, a case with its complainant, "
+        "or a table and its recipient."
     )
 
 

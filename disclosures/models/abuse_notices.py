@@ -13,7 +13,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
-from accounts.datamap import Category, Held, Personal, Purpose
+from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.datamap.declaring import STAFF_ONLY
 from accounts.keys.identifiers import reference
 from accounts.models.account import OfAccount
@@ -111,12 +111,12 @@ class AbuseNotice(OfAccount):
         purposes=(Purpose.LAW,),
         source="reporters and us",
         fields={
-            "claim": Held("What is claimed"),
-            "reporter": Held("Who reported it", required=False),
-            "original": Held("The report as we got it", required=False),
-            "extension_reason": Held("Why you need more time", required=False),
-            "disagreement": Held("Why you disagree", required=False),
-            "lift_evidence": Held("Why the suspension ended", required=False, shown=STAFF_ONLY),
+            "claim": Held("What is claimed", reach=Reach.RECORD),
+            "reporter": Held("Who reported it", required=False, reach=Reach.RECORD),
+            "original": Held("The report as we got it", required=False, reach=Reach.RECORD),
+            "extension_reason": Held("Why you need more time", required=False, reach=Reach.RECORD),
+            "disagreement": Held("Why you disagree", required=False, reach=Reach.RECORD),
+            "lift_evidence": Held("Why the suspension ended", required=False, shown=STAFF_ONLY, reach=Reach.RECORD),
         },
         plain={"reference": "random", "lifted_by": "an id", "ended_by": "an id"},
     )
@@ -220,9 +220,9 @@ class AbuseNoticeItem(OfAccount):
         purposes=(Purpose.LAW,),
         source="reporters, you and us",
         fields={
-            "location": Held("Where"),
-            "done": Held("What you did", required=False),
-            "seen": Held("What we saw", required=False),
+            "location": Held("Where", reach=Reach.RECORD),
+            "done": Held("What you did", required=False, reach=Reach.RECORD),
+            "seen": Held("What we saw", required=False, reach=Reach.RECORD),
         },
         plain={"disputed_by": "an id", "disabled_by": "an id", "restored_by": "an id"},
     )
@@ -313,13 +313,13 @@ class CounterNotice(OfAccount):
         purposes=(Purpose.LAW,),
         source="you",
         fields={
-            "statement": Held("Why it should come back"),
-            "name": Held("Name"),
-            "address": Held("Postal address"),
-            "phone": Held("Telephone"),
-            "email": Held("E-mail"),
-            "signature": Held("Signature", required=False),
-            "court_action": Held("Notice of court action", required=False),
+            "statement": Held("Why it should come back", reach=Reach.RECORD),
+            "name": Held("Name", reach=Reach.RECORD),
+            "address": Held("Postal address", reach=Reach.RECORD),
+            "phone": Held("Telephone", reach=Reach.RECORD),
+            "email": Held("E-mail", reach=Reach.RECORD),
+            "signature": Held("Signature", required=False, reach=Reach.RECORD),
+            "court_action": Held("Notice of court action", required=False, reach=Reach.RECORD),
         },
         plain={"items": "ids", "sworn": "a version", "put_back_by": "an id"},
         facts={"is_outside_us": "Address outside the United States"},
@@ -398,9 +398,9 @@ class Strike(OfAccount):
         purposes=(Purpose.LAW,),
         source="us and you",
         fields={
-            "overruled_why": Held("Why it was overruled", required=False),
-            "appeal": Held("Your appeal", required=False),
-            "decision": Held("Our decision", required=False),
+            "overruled_why": Held("Why it was overruled", required=False, reach=Reach.RECORD),
+            "appeal": Held("Your appeal", required=False, reach=Reach.RECORD),
+            "decision": Held("Our decision", required=False, reach=Reach.RECORD),
         },
         plain={"overruled_by": "an id"},
     )

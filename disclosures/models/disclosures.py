@@ -171,7 +171,7 @@ class Disclosure(models.Model):
                 name="disclosure_of_confidence_is_compelled",
             ),
             models.CheckConstraint(
-                condition=~Q(basis="abuse_case") | Q(categories__contained_by=["identity", "contact"]),
+                condition=~Q(basis="abuse_case") | Q(categories=["contact"]),
                 name="disclosure_to_a_complainant_is_the_contact",
             ),
             # What the customer signed, as they signed it (17 USC 512(g)(2)(B)).

@@ -10,5 +10,5 @@ from django.db import migrations
 class Migration(migrations.Migration):
     """Triggers, functions and grants."""
 
-    dependencies = [("disclosures", "0007_packet_hash_once")]
+    dependencies = [("disclosures", "0006_guards_of_abuse_notices")]
     operations = [migrations.RunSQL(Path(__file__).with_suffix(".sql").read_text(), migrations.RunSQL.noop)]
