@@ -40,6 +40,8 @@ django.setup()
 # What takes long or disturbs timing comes after the quick tests; browsers and kills never beside races.
 ORDER = ("race", "crash", "browser", "stress")
 ON_A_DATABASE = ("committed", "crash_servers")
+# Characters of a worker's last words that a failing test prints: some four rounds of its beat.
+SHOWN = 20_000
 CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -208,6 +210,8 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[Callable[..., Worke
 
         def start(**options: Any) -> Worker:
             worker = Worker(**options)
+            # Shown when the test fails: whether, and since when, it did nothing.
+            stack.callback(lambda: print(worker.output()[-SHOWN:]))
             stack.callback(worker.kill)
             return worker.wait_ready()
 

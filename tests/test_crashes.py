@@ -32,7 +32,7 @@ from accounts.keys.models import DataKey, KeyWrap
 from accounts.keys.provider import KeyUnavailable
 from accounts.models import Account, State
 from accounts.safeguards.fields import SealedField
-from accounts.safeguards.models import Delivery, DestructionOrder, LedgerEntry, OutboxMessage
+from accounts.safeguards.models import Delivery, DestructionOrder, Heartbeat, LedgerEntry, OutboxMessage
 from accounts.tasks import relay
 from chicagocloud.embedded import OWNER
 from retention import closing, disputing, placing
@@ -47,8 +47,12 @@ from tests.servers import Stage, Worker, current_stage
 pytestmark = pytest.mark.crash
 Start = Callable[..., Worker]
 Mails = Callable[[], list[EmailMessage]]
-# Seconds after a kill within which the work must be done, on a busy machine.
+# Seconds after a kill within which the work must be done, on a busy machine, by a worker that rings.
 PATIENCE = 45.0
+# Three rings erase, verify and destroy the last mail's key; what a killed process had begun takes some more.
+RINGS = 10
+# A queue's connection that has died without a word is dropped after 51 seconds (kombu); then there is PATIENCE again.
+LONGEST = 51.0 + PATIENCE
 QUICK = {"GRACE_SECONDS": "6"}
 EXPECTED_ONCE = ("deletion.requested", "purge.erased", "keys.destroyed", "account.erased")
 
@@ -253,10 +257,15 @@ def hand(tmp_path: Path) -> Hand:
     return Hand(tmp_path)
 
 
-def wait_until(done: Callable[[], bool], nudge: Callable[[], object] | None = None, seconds: float = PATIENCE) -> bool:
-    """Wait for something; `nudge` is what a beat would do every two seconds."""
+def wait_until(
+    done: Callable[[], bool],
+    nudge: Callable[[], object] | None = None,
+    seconds: float = PATIENCE,
+    longer: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Wait for something, after `seconds` as long as `longer()`; `nudge` is what a beat would do every two seconds."""
     until, next_nudge = time.monotonic() + seconds, 0.0
-    while time.monotonic() < until:
+    while time.monotonic() < until or longer():
         with contextlib.suppress(psycopg.Error, Exception):
             if done():
                 return True
@@ -278,15 +287,52 @@ def make_due() -> None:
     OutboxMessage.objects.filter(state=Delivery.QUEUED).update(retry_at=None)
 
 
+class Rings:
+    """Counts the rings that a worker has ended since this was made, by its heartbeat."""
+
+    def __init__(self) -> None:
+        self.began, self.seen = time.monotonic(), set[dt.datetime]()
+
+    def look(self) -> None:
+        """Look for a new one; two between two looks count as one."""
+        self.seen.update(Heartbeat.objects.filter(name="purge").values_list("at", flat=True))
+
+    @property
+    def count(self) -> int:
+        # The first may have been there before.
+        return max(0, len(self.seen) - 1)
+
+    def are_few(self, longest: float) -> bool:
+        """Whether the worker had no chance yet, and there is time left of `longest` seconds."""
+        return self.count < RINGS and time.monotonic() - self.began < longest
+
+    def __str__(self) -> str:
+        last = f", last at {max(self.seen):%H:%M:%S}" if self.seen else ""
+        return f"the worker rang {self.count} times in {time.monotonic() - self.began:.1f} s{last}"
+
+
 def assert_all_done(
-    free: list[UUID], held: list[Held], mails: Mails, nudge: Callable[[], object] | None = beat
+    free: list[UUID],
+    held: list[Held],
+    mails: Mails,
+    nudge: Callable[[], object] | None = beat,
+    patience: float = PATIENCE,
+    longest: float = LONGEST,
 ) -> None:
+    """Assert that everything is done, and rightly, within `patience` seconds.
+
+    A worker that has not ended `RINGS` rings by then, because the machine or its queue stood still, has until
+    `longest`: what is to be done is the rings' work. One that rings without doing it gets no second more.
+    """
+    rings = Rings()
+
     def done() -> bool:
+        rings.look()
         make_due()
         return not unfinished(free)
 
-    wait_until(done, nudge)
-    assert unfinished(free) == []
+    wait_until(done, nudge, patience, lambda: rings.are_few(longest))
+    assert unfinished(free) == [], str(rings)
     assert wrong_at_the_end(free, held, mails) == []
 
 
@@ -413,6 +459,19 @@ def test_lost_and_doubled_effects_are_seen_by_the_final_check(committed: object,
     assert broken([free], held) == []
     placed = held[0].account
     assert broken([], [Held(placed, ALL, {**held[0].rows, "support": 99})])
+
+
+def test_only_a_worker_that_hardly_rings_is_waited_for_longer(
+    committed: object, mails: Mails, monkeypatch: pytest.MonkeyPatch
+):
+    free = [closed()]
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match=r"the worker rang 0 times"):
+        assert_all_done(free, [], mails, nudge=None, patience=0.2, longest=2.0)
+    assert time.monotonic() - began >= 2.0
+    monkeypatch.setattr("tests.test_crashes.make_due", lambda: Heartbeat.beat("purge"))
+    with pytest.raises(AssertionError, match=rf"the worker rang {RINGS} times"):
+        assert_all_done(free, [], mails, nudge=None, patience=0.2, longest=60.0)
 
 
 # ------------------------------------------------------------------------------------------ killed at random times

@@ -20,6 +20,7 @@ from accounts.keys.routing import ALIAS as KEYS
 from accounts.models import Contact, Correspondence, User
 from accounts.safeguards import outbox, shredding
 from accounts.safeguards.models import Delivery, DestructionOrder, OutboxMessage
+from retention import purge
 from tests.cast import make_customer
 from tests.servers import Connection
 
@@ -67,6 +68,14 @@ def test_the_key_of_a_sent_mail_is_destroyed_by_the_next_shredding():
     shredding.destroy(shredding.pending(), lambda orders: None)
     assert DataKey.objects.get(subject=message.pk).destroyed_at is not None
     assert not KeyWrap.objects.exists()
+
+
+def test_the_next_ring_of_the_purge_obeys_the_order_of_a_sent_mail_with_nothing_else_to_do():
+    post()
+    outbox.relay()
+    assert purge.ring().keys == 1
+    assert not DestructionOrder.objects.filter(done_at=None).exists()
+    assert purge.ring().keys == 0
 
 
 def test_one_event_makes_one_row():
