@@ -191,11 +191,11 @@ CELERY_TIMEZONE = "UTC"
 CELERY_TASK_TIME_LIMIT = 600
 # Everything that runs by itself: how often in production, in seconds. Intervals follow the grace period, so that a
 # trial of minutes shows what months do; what has no part in a deletion rings less often there, or its rings would crowd
-# out the purge on a slow machine. A ring that waited for two rounds is dropped: the next one does the same work.
+# out the purge on a slow machine. A ring that waited for five rounds is dropped: a later one does the same work.
 _DELETING = 2.0 if TRIAL else 1.0
 _BESIDE = 5.0
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": task, "schedule": every, "options": {"expires": max(2 * every, 10.0)}}
+    name: {"task": task, "schedule": every, "options": {"expires": max(5 * every, 30.0)}}
     for name, task, every in (
         (name, task, max(every * GRACE_SECONDS / (30 * 24 * 3600), least))
         for name, task, every, least in (

@@ -58,7 +58,18 @@ from accounts.models import (
 )
 from accounts.registering import PostalAddress, register, register_staff
 from accounts.sessions import SessionStore
-from disclosures.models import ConsentGrant
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    AbuseNoticeItem,
+    CaseFinding,
+    CaseKind,
+    ConsentGrant,
+    CounterNotice,
+    Finding,
+    Severity,
+    Strike,
+)
 from retention import asking, requesting
 from retention.models import PrivacyRequest
 from tests.legal import consent, notice_rows
@@ -243,6 +254,54 @@ def add_the_rest(user: User, service: Service, at: dt.datetime) -> None:
     if not ConsentGrant.objects.filter(**own).exists():
         consent(user.account, ip="203.0.113.77", text=f"{name_of(user)} agrees to get news.", given_at=at)
     notice_rows(user, at)
+    abuse_rows(user, service, at)
+
+
+def abuse_rows(user: User, service: Service, at: dt.datetime) -> None:
+    """Give the account a notice of abuse that ended, with a place, the draft of a counter-notice, and a strike."""
+    named, own = name_of(user), {"account_id": user.account_id}
+    desk = User.objects.filter(is_staff=True, is_active=True).order_by("pk").first() or make_staff("desk")
+    case = AbuseCase.objects.create(
+        kind=CaseKind.DMCA,
+        severity=Severity.NORMAL,
+        opened_at=at,
+        look_by=at + DAY,
+        account_id=user.account_id,
+        service=service.pk,
+        found=AbuseCase.Found.ONE,
+        decided_by="system",
+        decided_at=at,
+    )
+    for item in Finding.values:
+        CaseFinding.objects.create(case=case, item=item, is_met=True, found_by=desk.pk, found_at=at)
+    notice = AbuseNotice.objects.create(
+        **own,
+        case=case.pk,
+        kind=case.kind,
+        service=service.pk,
+        claim=f"A claim about {named}",
+        reporter=f"Somebody who knows {named}",
+        sent_at=at,
+    )
+    place = AbuseNoticeItem.objects.create(
+        **own, notice=notice, number=1, location=f"https://www.example/{named}", told_at=at
+    )
+    CounterNotice.objects.create(
+        **own,
+        notice=notice,
+        items=[place.pk],
+        reason=CounterNotice.Reason.OWN,
+        statement=f"A statement by {named}",
+        name=named,
+        address=f"7 {named} Street",
+        phone=phone_of(named),
+        email=f"{user.pk.hex[-6:]}@counter.example",
+        drafted_at=at,
+        drafted_by=user.pk,
+    )
+    Strike.objects.create(**own, notice=notice, given_at=at, given_by=desk.pk, ends_at=at + 365 * DAY)
+    ended = {"ended_at": at, "ended_by": "system", "ended_how": AbuseNotice.Ended.CLOSED}
+    AbuseNotice.objects.filter(pk=notice.pk).update(**ended)
 
 
 def order_in_review(user: User, at: dt.datetime | None = None) -> Order:

@@ -8,7 +8,7 @@ from django.conf import settings
 
 PURGE = "retention.tasks.ring"
 # In a trial of minutes every ring is dropped after so many seconds.
-LEAST = 10.0
+LEAST = 30.0
 
 
 def left_waiting(seconds: int, cost: float, *, expire: bool) -> int:
@@ -32,15 +32,15 @@ def left_waiting(seconds: int, cost: float, *, expire: bool) -> int:
 
 def test_every_ring_is_dropped_once_a_later_one_does_the_same_work():
     for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
-        assert entry["options"]["expires"] >= 2 * entry["schedule"], name
-        assert entry["options"]["expires"] <= max(2 * entry["schedule"], LEAST), name
+        assert entry["options"]["expires"] >= 5 * entry["schedule"], name
+        assert entry["options"]["expires"] <= max(5 * entry["schedule"], LEAST), name
 
 
 def test_on_a_machine_that_is_too_slow_the_queue_stays_short():
     entries = len(settings.CELERY_BEAT_SCHEDULE)
-    assert left_waiting(120, 2 / entries, expire=True) <= 10 * entries + entries
+    assert left_waiting(300, 2 / entries, expire=True) <= 31 * entries
     # Without an end of each ring it grows for as long as anybody waits.
-    assert left_waiting(120, 2 / entries, expire=False) > 50 * entries
+    assert left_waiting(300, 2 / entries, expire=False) > 100 * entries
 
 
 def test_each_task_rings_once():

@@ -13,6 +13,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from disclosures.notice_mails import Step
 from retention import schedule
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -282,6 +283,8 @@ SAMPLE |= {
     "received_at": NOON,
     "told_at": NOON,
     "release_from": NOON,
+    "act_by": NOON,
+    "put_back_on": NOON.date(),
     "at": NOON,
     "page": "https://portal.example.com/admin/",
 }
@@ -358,3 +361,26 @@ def test_a_mail_names_the_number_that_is_overridden(settings, number, mail, said
 
     assert said.format(schedule.NUMBERS[number].value) in usual
     assert said.format(61) in render_to_string(f"retention/mail/{mail}.txt", SAMPLE)
+
+
+STEP_MAILS = [
+    *(("disclosures/mail/abuse_step.txt", step) for step in Step.values),
+    *(
+        ("disclosures/mail/counter_complainant.txt", step)
+        for step in (Step.FORWARDED, Step.ADVANCED, Step.STOPPED, Step.PUT_BACK)
+    ),
+]
+
+
+@pytest.mark.parametrize(("template", "step"), STEP_MAILS)
+def test_a_mail_about_each_step_of_a_notice_is_whole(template: str, step: str):
+    more = {"step": step, "kind": "dmca", "strikes": 1, "most_strikes": 3, "strike_days": 365}
+    with timezone.override("America/Chicago"):
+        text = render_to_string(template, SAMPLE | more)
+    assert missing_parts(text.lstrip()) == []
+
+
+def test_each_step_has_words_of_its_own():
+    with timezone.override("America/Chicago"):
+        texts = {render_to_string("disclosures/mail/abuse_step.txt", SAMPLE | {"step": step}) for step in Step.values}
+    assert len(texts) == len(Step.values)

@@ -232,12 +232,12 @@ class AbuseNoticeItem(OfAccount):
         constraints = [
             models.UniqueConstraint(fields=["notice", "number"], name="abuse_notice_item_once"),
             models.CheckConstraint(
-                condition=Q(fixed_at=None, fixed_by=None, done=None)
+                condition=Q(fixed_at=None, fixed_by=None)
                 | Q(fixed_at__isnull=False, fixed_by__isnull=False, done__isnull=False),
                 name="abuse_item_fixed_says_what",
             ),
             models.CheckConstraint(
-                condition=Q(disputed_at=None, disputed_by="", seen=None)
+                condition=Q(disputed_at=None, disputed_by="")
                 | (Q(disputed_at__isnull=False, seen__isnull=False) & ~Q(disputed_by="")),
                 name="abuse_item_disputed_says_what",
             ),
@@ -332,7 +332,6 @@ class CounterNotice(OfAccount):
                 condition=Q(
                     signed_at=None,
                     signed_by=None,
-                    signature=None,
                     sworn="",
                     put_back_from=None,
                     put_back_on=None,
@@ -352,7 +351,7 @@ class CounterNotice(OfAccount):
                 name="counter_notice_signed_is_whole",
             ),
             models.CheckConstraint(
-                condition=Q(stopped_at=None, stopped_by=None, court_action=None)
+                condition=Q(stopped_at=None, stopped_by=None)
                 | Q(
                     stopped_at__isnull=False,
                     stopped_by__isnull=False,
@@ -410,18 +409,18 @@ class Strike(OfAccount):
             models.UniqueConstraint(fields=["notice"], name="strike_one_per_notice"),
             models.CheckConstraint(condition=Q(ends_at__gt=F("given_at")), name="strike_ends"),
             models.CheckConstraint(
-                condition=Q(overruled_at=None, overruled_by="", overruled_why=None)
+                condition=Q(overruled_at=None, overruled_by="")
                 | (Q(overruled_at__isnull=False, overruled_why__isnull=False) & ~Q(overruled_by="")),
                 name="strike_overruled_says_why",
             ),
             models.CheckConstraint(
-                condition=Q(appealed_at=None, appealed_by=None, appeal=None)
+                condition=Q(appealed_at=None, appealed_by=None)
                 | Q(appealed_at__isnull=False, appealed_by__isnull=False, appeal__isnull=False),
                 name="strike_appeal_has_words",
             ),
             # An appeal goes to another person than who gave the strike.
             models.CheckConstraint(
-                condition=Q(decided_at=None, decided_by=None, decision=None)
+                condition=Q(decided_at=None, decided_by=None)
                 | (
                     Q(
                         decided_at__isnull=False,
