@@ -22,7 +22,7 @@ from accounts.keys.keyring import keyring
 from accounts.models import Account, Contact, User
 from accounts.roles import Role
 from disclosures import aggregates, approving, compelling, incidents, preparing, reporting, transparency
-from disclosures.models import CaseNote, LegalLetter
+from disclosures.models import AbuseCase, AbuseReport, CaseNote, LegalLetter
 from disclosures.preparing import Choice, Ground
 from disclosures.releasing import release as releasing_one
 from disclosures.reports.shape import Format, Hint, Kind, Report, Source
@@ -174,6 +174,9 @@ def a_record(room: RecordAdmin, world: World) -> Any:
     names = {field.name for field in room.model._meta.fields}
     if room.model is Account:
         return world.account
+    if room.model is AbuseCase:
+        # The one with a report: of the other only the notice of its customer is left.
+        return AbuseReport.objects.earliest("received_at", "pk").case
     return (records.filter(account=world.account) if "account" in names else records).first()
 
 

@@ -42,7 +42,7 @@ from accounts.models import (
     User,
 )
 from accounts.safeguards.models import Heartbeat
-from disclosures.models import AbuseReport, ConsentGrant, Recipient, ToldNotice
+from disclosures.models import AbuseNotice, AbuseReport, ConsentGrant, Recipient, ToldNotice
 from retention import cancelling, closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
@@ -195,6 +195,8 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return "access"
     if name == "disclosures:transparency_file":
         return "2026-H1"
+    if name.startswith(("disclosures:abuse_", "disclosures:counter", "disclosures:strike")):
+        return AbuseNotice.objects.filter(account_id=subject.account_id).earliest("sent_at").reference
     if name.startswith("disclosures:notice"):
         return ToldNotice.objects.filter(account_id=subject.account_id).earliest("sent_at").reference
     if name == "disclosures:delivery":

@@ -47,7 +47,7 @@ from accounts.models import (
 from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
-from disclosures.models import ConsentGrant, Recipient, ToldNotice
+from disclosures.models import AbuseNotice, ConsentGrant, Recipient, ToldNotice
 from retention import closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.cast import PASSWORD, furnish, make_customer
@@ -74,6 +74,12 @@ COOKIE = re.compile(r"^(Set-Cookie: \w+=)[^;]*", re.MULTILINE)
 COOKIE_TIME = re.compile(r"expires=[^;]+")
 BROWSER = "Canary/1.0"
 MEASURED_AGAIN = 3
+ABUSE_PAGES = (
+    *(f"abuse_{page}" for page in ("notice", "acknowledge", "fixed", "disagree", "time")),
+    "counter",
+    "counter_sign",
+    "strike_appeal",
+)
 
 
 @dataclass
@@ -223,6 +229,7 @@ def addresses(side: Side) -> dict[str, str]:
         "disclosures:transparency_file": ["2026-H1"],
         "disclosures:delivery": ["unknown"],
         **{f"disclosures:{page}": [_notice_reference(side)] for page in ("notice", "notice_copy", "notice_give_up")},
+        **{f"disclosures:{page}": [_abuse_reference(side)] for page in ABUSE_PAGES},
         "disclosures:consent_share": [_partner()],
         "disclosures:consent_withdraw": [_consent_reference(side)],
         "retention:export": exported,
@@ -266,6 +273,11 @@ def _partner() -> str:
 
 def _notice_reference(side: Side) -> str:
     told = ToldNotice.objects.filter(account=side.account_id).order_by("sent_at", "pk").first()
+    return told.reference if told else "NOT-2222-2222"
+
+
+def _abuse_reference(side: Side) -> str:
+    told = AbuseNotice.objects.filter(account=side.account_id).order_by("sent_at", "pk").first()
     return told.reference if told else "NOT-2222-2222"
 
 

@@ -309,7 +309,8 @@ def test_the_address_and_browser_of_a_visit_are_noted_so_that_their_absence_mean
         ("INSERT INTO safeguards_heartbeat VALUES (encode('x zanzibara x', 'base64'), now())", "base64"),
         ("INSERT INTO safeguards_heartbeat VALUES (encode('xy zanzibara', 'base64'), now())", "base64"),
         (
-            "UPDATE accounts_signinidentifier SET digest = sha256('zanzibara@zanzibara.example') WHERE kind = 'email'",
+            "UPDATE accounts_signinidentifier SET digest = sha256('zanzibara@zanzibara.example')"
+            " WHERE kind = 'email' AND account_id IS NOT NULL",
             "sha256",
         ),
         ("UPDATE accounts_accessevent SET ip = '203.0.113.241'", "hexadecimal"),

@@ -186,7 +186,8 @@ def texts() -> list[tuple[str, str]]:
 
 def typed(world: World, slug: str, name: str, text: str) -> str:
     """Type a text into one field of an act's form; return the page, or "done" where it was taken."""
-    [(room, act)] = [(room, act) for room, act in acts() if act.slug == slug and room.opts.app_label != "disclosures"]
+    named = [(room, act) for room, act in acts() if act.slug == slug and room.opts.app_label != "disclosures"]
+    [(room, act)] = [(room, act) for room, act in named if name in act.form_class.base_fields]
     role = next(role for role in ROLES if act.is_open_to(world.staff[role]))
     if slug in OF_AN_OPEN_ACCOUNT and not Order.objects.in_review().exists():
         cancelling.cancel(world.request.pk, by=world.customer)

@@ -427,7 +427,6 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
     notice = notice_of(case)
     if notice is None:
         return [Section("The customer", empty=NOT_TOLD)]
-    eyes.record(case.pk, notice)
     items = list(notice.items.all())
     now = timezone.now()
     facts = [

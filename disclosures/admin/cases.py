@@ -217,7 +217,6 @@ def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
     row = record.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk").first()
     if row is None:
         return Section("What was reported", empty="Nothing yet.")
-    eyes.record(record.pk, row)
     read: dict[str, Any] = row.read or {}
     reporter = read.get("reporter") or {}
     facts = [
