@@ -143,7 +143,8 @@ def counter(request: HttpRequest, reference: str) -> HttpResponse:
     form = CounterForm(disabled, request.POST or None, initial=_known(request, known))
     if request.method == "POST" and form.is_valid():
         given = dict(form.cleaned_data)
-        items = [item.pk for item in disabled if str(item.pk) in given.pop("items")]
+        chosen = given.pop("items")
+        items = [item.pk for item in disabled if str(item.pk) in chosen]
         countering.draft(found.pk, items, countering.Words(**given), by=customer(request))
         return redirect("disclosures:counter_sign", reference)
     return render(request, "disclosures/counter.html", {"notice": found, "form": form, "draft": known})

@@ -458,7 +458,7 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
         )
         for item in items
     ]
-    head = ("", "Where", "Fixed", "What was done", "Still seen", "Disabled", "Back")
+    head = ("No.", "Where", "Fixed", "What was done", "Still seen", "Disabled", "Back")
     return [
         Section("The customer", facts=[fact for fact in facts if fact[1] not in {"", None}]),
         Section("Places", head=head, rows=rows),

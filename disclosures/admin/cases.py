@@ -344,7 +344,7 @@ class AbuseCaseAdmin(RecordAdmin):
             newest_report(eyes, record),
             found(eyes, record),
             *case_notices.told(eyes, record),
-            Section(title, head=("Came", "How", "Format", "", "Raw message"), rows=rows),
+            Section(title, head=("Came", "How", "Format", "Repeat", "Raw message"), rows=rows),
             self._earlier(eyes, record),
             case_notices.copies(eyes, record),
             self._notes(eyes, record),

@@ -1,0 +1,277 @@
+"""Notices of abuse in a real browser: staff tell, the customer answers, services stop and run again; axe-core.
+
+`CHICAGOCLOUD_PICTURES` names a folder for what each of them saw, at 1280 and 320 pixels, light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import BrowserContext
+from psycopg import Connection
+
+from accounts.models import Suspension, User
+from accounts.safeguards import outbox
+from disclosures import approving, countering, enforcing, preparing, releasing, striking
+from disclosures.models import AbuseCase, AbuseNotice, Basis, CounterNotice, Disclosure, Finding, Strike
+from disclosures.models.cases import ELEMENTS
+from tests.abuse import complain, days_pass, find_true, make_case, sign_counter, silent, told
+from tests.browsing import Visitor
+from tests.cast import make_customer, make_staff
+from tests.servers import Portal
+from tests.test_browser_axe import Round, look_round, room
+from tests.test_disclosures_browser import Pictures
+from tests.test_disclosures_of_cases import NOTICES, approve, prepare
+
+__all__ = ["look_round"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
+MODES = pytest.mark.parametrize("scripting", [False, True], ids=["without scripting", "with scripting"])
+Start = Callable[..., Visitor]
+
+
+@pytest.fixture
+def dora() -> User:
+    return make_staff("dora", "abuse_desk")
+
+
+@pytest.fixture
+def omar() -> User:
+    return make_staff("omar", "abuse_desk")
+
+
+@pytest.fixture
+def alice() -> User:
+    return make_customer("alice")
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    return Pictures()
+
+
+@pytest.fixture
+def visit(new_context: Callable[..., BrowserContext], live_portal: Portal) -> Start:
+    def start(who: User, *, scripting: bool) -> Visitor:
+        return Visitor(new_context(java_script_enabled=scripting), live_portal.url).sign_in(who)
+
+    return start
+
+
+def case_page(case: AbuseCase, slug: str = "") -> str:
+    return room(AbuseCase).url_of(case, slug) if slug else room(AbuseCase).url_of(case)
+
+
+def send(visitor: Visitor, name: str) -> None:
+    visitor.page.get_by_role("button", name=name).click()
+
+
+@MODES
+def test_staff_tell_and_the_customer_acknowledges_fixes_and_is_asked_again(
+    visit: Start, alice: User, dora: User, pictures: Pictures, scripting: bool
+) -> None:
+    case = make_case(alice)
+    desk = visit(dora, scripting=scripting)
+    desk.go("/admin/disclosures/abusecase/")
+    pictures.take(desk, "queue")
+    desk.page.get_by_role("link", name=case.reference).click()
+    for item in (Finding.AUTHENTIC, Finding.ACCURATE, *ELEMENTS):
+        desk.go(case_page(case, "record-finding"))
+        desk.page.locator("[name=item]").select_option(item.value)
+        desk.page.locator("[name=is_met][value=yes]").check()
+        send(desk, "Record a finding")
+    desk.go(case_page(case, "notify"))
+    assert "https://www.alice.example/a.jpg" in desk.page.locator("[name=locations]").input_value()
+    desk.page.locator("[name=claim]").fill("Two files copy a film.")
+    pictures.take(desk, "tell")
+    send(desk, "Tell the customer")
+    notice = AbuseNotice.objects.get()
+    assert notice.reference in desk.main()
+    pictures.take(desk, "told")
+    outbox.relay(limit=100)
+
+    customer = visit(alice, scripting=scripting)
+    assert notice.reference in customer.go("/").main()
+    pictures.take(customer, "overview")
+    customer.page.get_by_role("link", name="Answer the notice").click()
+    assert "Answer by" in customer.main() and "Film Rights Ltd" in customer.main()
+    pictures.take(customer, "notice")
+    customer.page.get_by_role("link", name="Say that you received it").click()
+    assert "does not admit anything" in customer.main()
+    pictures.take(customer, "acknowledge")
+    send(customer, "Confirm that I received it")
+    customer.page.get_by_role("link", name="Say what you fixed").click()
+    send(customer, "Send what you fixed")
+    assert "Choose the places" in customer.main()
+    for box in customer.page.locator("[name=items]").all():
+        box.check()
+    customer.page.locator("[name=done]").fill("I removed both files.")
+    pictures.take(customer, "fixed")
+    send(customer, "Send what you fixed")
+    assert "We have what you did" in customer.main()
+    pictures.take(customer, "answered")
+
+    desk.go(case_page(case, "dispute"))
+    desk.page.locator("[name=item]").first.check()
+    desk.page.locator("[name=seen]").fill("The file is still there, today at noon.")
+    desk.page.locator("[name=who][value=reporter]").check()
+    send(desk, "Record that a place is not fixed")
+    customer.go(f"/notices/{notice.reference}/fixed/")
+    assert "The file is still there" in customer.main()
+    pictures.take(customer, "still-there")
+    customer.page.locator("[name=items]").first.check()
+    customer.page.locator("[name=done]").fill("Now it is gone.")
+    send(customer, "Send what you fixed")
+    notice.refresh_from_db()
+    assert notice.remedied_at is not None and notice.acknowledged_at is not None
+
+
+@MODES
+def test_a_suspended_customer_signs_in_answers_and_runs_again(
+    visit: Start, alice: User, dora: User, pictures: Pictures, scripting: bool
+) -> None:
+    notice = silent(alice, dora)
+    assert Suspension.objects.standing().count() == 1
+    customer = visit(alice, scripting=scripting)
+    assert "suspended" in customer.go("/").main()
+    customer.go(f"/notices/{notice.reference}/")
+    assert "The service is suspended" in customer.main()
+    pictures.take(customer, "suspended")
+    for address in ("/export/new/", "/delete/"):
+        assert customer.page.goto(f"{customer.origin}{address}").status == 200  # type: ignore[union-attr]
+    customer.go(f"/notices/{notice.reference}/acknowledge/")
+    send(customer, "Confirm that I received it")
+    customer.go(f"/notices/{notice.reference}/fixed/")
+    for box in customer.page.locator("[name=items]").all():
+        box.check()
+    customer.page.locator("[name=done]").fill("I removed both files.")
+    send(customer, "Send what you fixed")
+    assert Suspension.objects.standing().count() == 0
+    customer.go(f"/notices/{notice.reference}/")
+    assert "The service runs again" in customer.main()
+    pictures.take(customer, "runs-again")
+
+
+@MODES
+def test_a_counter_notice_is_signed_forwarded_and_put_back(
+    visit: Start, alice: User, dora: User, pictures: Pictures, owner: Connection, scripting: bool
+) -> None:
+    lena, paul = make_staff("lena", "legal"), make_staff("paul", "privacy_officer")
+    notice = silent(alice, dora)
+    customer = visit(alice, scripting=scripting)
+    customer.go(f"/notices/{notice.reference}/")
+    customer.page.get_by_role("link", name="Send a counter-notice").click()
+    assert "sworn statement" in customer.main()
+    pictures.take(customer, "counter")
+    send(customer, "Continue to check and sign")
+    assert "Choose at least one place" in customer.main()
+    customer.page.locator("[name=items]").first.check()
+    customer.page.locator("[name=reason][value=fair_use]").check()
+    customer.page.locator("[name=statement]").fill("It is a review.")
+    customer.page.locator("[name=address]").fill("7 Alice Street, Aliceville, IL 60601")
+    customer.page.locator("[name=phone]").fill("+1 312 5550199")
+    send(customer, "Continue to check and sign")
+    assert "under penalty of perjury" in customer.main()
+    pictures.take(customer, "sign")
+    customer.page.locator("[name=signature]").fill("Mallory")
+    send(customer, "Sign and send the counter-notice")
+    assert "Type the name as it stands above" in customer.main()
+    customer.page.locator("[name=signature]").fill("Alice Canary")
+    send(customer, "Sign and send the counter-notice")
+    assert "The material comes back on" in customer.main()
+    pictures.take(customer, "signed")
+
+    case = AbuseCase.objects.get(pk=notice.case)
+    made = prepare(case, lena, complain(case, dora), basis=Basis.COUNTER_NOTICE, choice=NOTICES)
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    releasing.release(made.pk, by=lena)
+    desk = visit(dora, scripting=scripting)
+    desk.go(case_page(case, "advance-put-back"))
+    send(desk, "Set the put-back to its first day")
+    desk.go(case_page(case))
+    pictures.take(desk, "counter-of-the-case")
+    counter = CounterNotice.objects.get()
+    days_pass(owner, "counternotice", counter.pk, put_back_from="current_date - 3", put_back_on="current_date - 2")
+    countering.put_back_due()
+    customer.go(f"/notices/{notice.reference}/")
+    assert "We put the material back on" in customer.main()
+    assert Suspension.objects.standing().count() == 0 and Disclosure.objects.get().released_at is not None
+    pictures.take(customer, "put-back")
+
+
+@MODES
+def test_a_strike_is_appealed_and_another_person_decides(
+    visit: Start, alice: User, dora: User, omar: User, pictures: Pictures, scripting: bool
+) -> None:
+    notice = told(alice, dora)
+    case = AbuseCase.objects.get(pk=notice.case)
+    desk, colleague, customer = (visit(who, scripting=scripting) for who in (dora, omar, alice))
+    desk.go(case_page(case, "strike"))
+    send(desk, "Give a strike")
+    customer.go(f"/notices/{notice.reference}/")
+    customer.page.get_by_role("link", name="Appeal the strike").click()
+    customer.page.locator("[name=text]").fill("The film is mine.")
+    pictures.take(customer, "appeal")
+    send(customer, "Send your appeal")
+    desk.go(case_page(case, "decide-appeal"))
+    assert "a colleague decides" in desk.main()
+    colleague.go(case_page(case, "decide-appeal"))
+    colleague.page.locator("[name=in_favour][value=yes]").check()
+    colleague.page.locator("[name=decision]").fill("The film is theirs.")
+    pictures.take(colleague, "decide")
+    send(colleague, "Answer the appeal")
+    customer.go(f"/notices/{notice.reference}/")
+    assert "was overruled" in customer.main() and "The film is theirs." in customer.main()
+    assert Strike.objects.get().overruled_at is not None
+    pictures.take(customer, "overruled")
+
+
+def test_the_pages_of_notices_are_accessible(
+    look_round: Callable[..., Round], alice: User, dora: User, omar: User
+) -> None:
+    customer = look_round(alice)
+    customer.look("notices, none", "/notices/").look("closed, none", "/notices/?show=closed")
+    plain = told(alice, dora, "other")
+    waiting, counter = silent(alice, dora), sign_counter(alice, dora)
+    striking.strike(waiting.pk, by=dora)
+    one = f"/notices/{waiting.reference}"
+    customer.look("overview", "/").look("notices", "/notices/").look("suspended", f"{one}/")
+    customer.look("acknowledge", f"{one}/acknowledge/")
+    customer.look("fixed", f"{one}/fixed/").press("Send what you fixed").look("fixed, empty")
+    customer.look("disagree", f"{one}/disagree/").press("Send your answer").look("disagree, empty")
+    customer.look("no more time", f"{one}/time/").look("time", f"/notices/{plain.reference}/time/")
+    customer.press("Get more time").look("time, empty")
+    customer.look("counter", f"{one}/counter/").press("Continue to check and sign").look("counter, empty")
+    customer.look("no counter", f"/notices/{plain.reference}/counter/")
+    customer.look("appeal", f"{one}/appeal/").press("Send your appeal").look("appeal, empty")
+    customer.look("countered", f"/notices/{counter.notice.reference}/")
+    words = countering.Words("own", "Mine.", "Alice Canary", "7 Street", "+1 312 5550199", "alice@alice.example")
+    countering.draft(waiting.pk, waiting.items.values_list("pk", flat=True), words, by=alice)
+    customer.look("sign", f"{one}/counter/sign/").press("Sign and send the counter-notice").look("sign, empty")
+    assert customer.wrong == []
+
+
+def test_the_pages_of_the_desk_are_accessible(look_round: Callable[..., Round], alice: User, dora: User) -> None:
+    fresh = make_case(alice)
+    find_true(fresh, dora)
+    waiting, counter = silent(alice, dora), sign_counter(alice, dora)
+    striking.strike(waiting.pk, by=dora)
+    desk = look_round(dora)
+    desk.look("work", "/admin/").look("queue", "/admin/disclosures/abusecase/")
+    desk.look("case", case_page(fresh)).look("tell", case_page(fresh, "notify")).press("Tell the customer")
+    desk.look("tell, empty").look("complainant", case_page(fresh, "name-complainant"))
+    of_waiting, of_counter = (AbuseCase.objects.get(pk=one) for one in (waiting.case, counter.notice.case))
+    desk.look("told", case_page(of_waiting)).look("back", case_page(of_waiting, "came-back"))
+    desk.look("strike, given", case_page(of_waiting, "strike")).look("close", case_page(of_waiting, "close"))
+    desk.look("stop", case_page(of_counter, "stop-put-back")).press("Record a notice of court action")
+    desk.look("stop, empty", status=422).look("advance", case_page(of_counter, "advance-put-back"))
+    assert desk.wrong == []
+
+
+def test_the_clock_is_what_the_pages_wait_for() -> None:
+    """The journeys above move days by the owner of the database; the clock alone does nothing before its time."""
+    assert enforcing.watch(timezone.now()) == dict.fromkeys(enforcing.watch(timezone.now()), 0)
+    assert countering.put_back_due() == 0 and approving.FACTOR.total_seconds() == 600
