@@ -28,7 +28,7 @@ from accounts.datamap import Category
 from accounts.datamap.reading import Model
 from accounts.errors import NotActionable
 from accounts.exporting_cells import cell, plain
-from accounts.models import Account, MediaType, User
+from accounts.models import Account, Correspondence, MediaType, User
 from accounts.safeguards.fields import SealedBytes
 from disclosures import reach, sworn
 from disclosures.models import AbuseNoticeItem, Basis, CounterNotice, Disclosure, Packet, PacketPart
@@ -76,7 +76,8 @@ class Table:
 def build(disclosure: Disclosure, *, by: User, at: dt.datetime) -> Packet:
     """Make the next packet of a disclosure and return it; needs a keyring, and the caller's transaction and lock.
 
-    Raises NotActionable where the ground reaches nothing of what was chosen, and where nothing is held of it.
+    Raises NotActionable where the ground reaches nothing of what was chosen, where nothing is held of it, and for a
+    recipient whose name the cover cannot show.
     """
     tables: list[Table] = []
     parts: list[Part] = []
@@ -213,6 +214,9 @@ def _found(disclosure: Disclosure, table: Table, at: dt.datetime) -> Iterable[An
         found = datamap.rows(table.model, [account_id])
     else:
         found = datamap.shown(table.model, account_id, schedule.cutoffs(at))
+        if table.model is Correspondence:
+            # Nor the letter that told of a legal request (reach.NOT_SHARED).
+            found = found.exclude(event__startswith="legal-notice:")
     if entry.category == Category.CONFIDENTIAL:
         found = found.filter(pk__in=disclosure.items)
     if disclosure.basis == Basis.COUNTER_NOTICE:
@@ -347,9 +351,38 @@ def _cover(disclosure: Disclosure, tables: list[Table], parts: list[Part], at: d
         "parts": [[part.name, str(len(part.content)), part.sha256] for part in parts],
         "note": "This holds what the ground named above reaches and the request asks for, and nothing else.",
     }
+    if not shows(disclosure.recipient.name):
+        raise NotActionable(
+            f"Recipient {disclosure.recipient.reference}: the cover of the packet cannot show its name. Write the name "
+            "in Latin letters in the register of recipients, then submit the disclosure again."
+        )
+    return Part("cover.pdf", PDF, _compiled(content))
+
+
+def shows(text: str) -> bool:
+    """Return whether the cover can show a text: its fonts hold no letters of every script (PDF/UA-1 refuses others)."""
+    content = {
+        "title": "Cover",
+        "from": "",
+        "fonts": FONTS,
+        "facts": [("", text)],
+        "records": [],
+        "parts": [],
+        "note": "",
+    }
+    try:
+        _compiled(content)
+    except typst.TypstError as error:
+        if "could not be displayed" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _compiled(content: dict[str, Any]) -> bytes:
     made = typst.compile(_template(), format="pdf", sys_inputs={"cover": json.dumps(content)}, pdf_standards=["ua-1"])
     assert isinstance(made, bytes)  # noqa: S101 - one document, one file
-    return Part("cover.pdf", PDF, made)
+    return made
 
 
 @cache

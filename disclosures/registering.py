@@ -7,6 +7,7 @@ A closed recipient stays in the register and gets nothing more.
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -22,9 +23,12 @@ from accounts.phones import clean_phone
 from accounts.roles import may
 from accounts.safeguards import ledger
 from accounts.safeguards.finding import clean_email
+from disclosures import packing
 from disclosures.models import Recipient
 
 REGISTER = "disclosures.register_recipient"
+# Characters that turn the order of those around them.
+TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Entry:
 def register(kind: str, entry: Entry, *, by: User, at: dt.datetime | None = None) -> Recipient:
     """Add a recipient and return it.
 
-    Raises ValidationError for an address, telephone number or key that is none, NotActionable for a partner without a
-    contract or an unknown kind.
+    Raises ValidationError for an address, telephone number or key that is none and for a name that no packet could
+    show, NotActionable for a partner without a contract or an unknown kind.
     """
     at = at or timezone.now()
     _staff_only(by)
@@ -99,6 +103,7 @@ def _open(recipient_id: UUID) -> Recipient:
 def _clean(kind: str, entry: Entry) -> dict[str, object]:
     if kind == Recipient.Kind.PARTNER and not entry.contract:
         raise NotActionable("A partner is registered with its contract: enter the number of the contract.")
+    _refuse_name(entry.name)
     facts: dict[str, object] = {name: value or None for name, value in asdict(entry).items()}
     facts |= {name: getattr(entry, name) for name in ("name", "jurisdiction", "verified_how", "age_key", "contract")}
     facts["email"] = clean_email(entry.email)
@@ -109,6 +114,17 @@ def _clean(kind: str, entry: Entry) -> dict[str, object]:
         except pyrage.RecipientError:
             raise ValidationError("This is no age public key. It begins with age1.", code="age_key") from None
     return facts
+
+
+def _refuse_name(name: str) -> None:
+    """Raise ValidationError for a name that the cover of a packet cannot show, or shows in another order."""
+    if any(unicodedata.category(each) == "Cc" or unicodedata.bidirectional(each) in TURNING for each in name):
+        words = "The name holds an invisible control character. Type it anew instead of pasting it."
+    elif not packing.shows(name):
+        words = "The cover of a packet cannot show every letter of this name. Write it in Latin letters."
+    else:
+        return
+    raise ValidationError({"name": ValidationError(words, code="name")})
 
 
 def _staff_only(by: User) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pikepdf
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
@@ -20,10 +21,10 @@ from accounts.datamap import Category
 from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
-from accounts.models import AccessEvent, Address, ConfidentialItem, Contact, User
+from accounts.models import AccessEvent, Address, ConfidentialItem, Contact, Correspondence, User
 from accounts.safeguards.fields import SealedBytes, SealedField, SealedJSON
-from disclosures import packing, reach
-from disclosures.models import AggregateTable, Disclosure, Packet, PacketPart
+from disclosures import packing, reach, registering
+from disclosures.models import AggregateTable, Disclosure, NoticeChallenge, NoticeCopy, Packet, PacketPart, Recipient
 from tests import legal
 from tests.cast import DAY, furnish, make_customer, make_staff, sign_in_from
 
@@ -177,6 +178,61 @@ def test_consent_and_a_complaint_hold_their_own(alice: User, maker: User) -> Non
     }
     kinds = {word.split("-")[1] for word in words_in(packed(alice, maker, **complaint))}
     assert kinds == {"person", "contact", "address", "emailchange"}
+
+
+def test_consent_to_share_mail_means_no_legal_notice(alice: User, maker: User) -> None:
+    """The copy, the challenge and the letter that told of a request stay with the customer (silence.md)."""
+    partner = legal.make_recipient("partner")
+    grant = legal.consent(alice.account, partner, categories=["correspondence"])  # type: ignore[arg-type]
+    facts: dict[str, Any] = {"basis": "consent", "consent": grant.pk, "recipient": partner}
+    with keyring():
+        Correspondence.objects.filter(event__startswith="legal-notice:").delete()
+        letter = legal.letter(alice.account, f"legal-notice:{uuid7()}")  # type: ignore[arg-type]
+        letter.body = "canary-of-the-notice-end"
+        letter.save()
+    packet = packed(alice, maker, **facts, categories=["correspondence"])
+    assert NoticeCopy.objects.exists() and NoticeChallenge.objects.exists()
+    assert {word.split("-")[1] for word in words_in(packet)} == {"correspondence"}
+    Correspondence.objects.filter(pk=letter.pk).update(event="another")
+    control = packed(alice, maker, **facts, categories=["correspondence"])
+    assert "canary-of-the-notice-end" in words_in(control)
+
+
+@pytest.mark.parametrize("name", ["北京株式会社", "สำนักงาน", "Bell\x07 & Co"])
+def test_a_name_that_the_cover_cannot_show_is_refused_in_words(name: str, alice: User, maker: User) -> None:
+    request = legal.make_request(alice.account, recipient=legal.make_recipient(name=name))  # type: ignore[arg-type]
+    with pytest.raises(NotActionable, match="Latin letters") as refusal:
+        packed(alice, maker, legal_request=request, categories=["contact"])
+    assert request.recipient.reference in str(refusal.value)  # type: ignore[union-attr]
+    assert not Packet.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("北京株式会社", "Latin letters"),
+        ("สำนักงาน", "Latin letters"),
+        ("Bell\x07 & Co", "control character"),
+        ("Bell\u202eoC", "control character"),
+    ],
+)
+def test_such_a_name_comes_into_no_register(name: str, said: str) -> None:
+    lena = make_staff("lena", "legal")
+    entry = registering.Entry(name, "US-IL", "desk@court.example", "the directory")
+    with pytest.raises(ValidationError) as refusal:
+        registering.register("court", entry, by=lena)
+    assert said in str(refusal.value.message_dict["name"])
+    assert not Recipient.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["Müller & Søn, Łódź", "Μονάδα «Δ»", "Суд № 1", '#eval("1") *b* $x$ [y]', "O’Hare – 2"]
+)
+def test_other_names_are_shown(name: str, alice: User, maker: User) -> None:
+    lena = make_staff("ina", "legal")
+    made = registering.register("court", registering.Entry(name, "US-IL", "desk@court.example", "a call"), by=lena)
+    request = legal.make_request(alice.account, recipient=made)  # type: ignore[arg-type]
+    assert packed(alice, maker, legal_request=request, categories=["contact"]).rows
 
 
 def test_what_was_left_out_or_not_chosen_is_not_in_it(alice: User, maker: User) -> None:
