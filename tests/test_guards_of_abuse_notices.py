@@ -1,0 +1,288 @@
+"""What the database refuses of notices, counter-notices, strikes and suspensions, around the Python (P17-P19)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from psycopg import Connection
+
+from accounts.keys.identifiers import uuid7
+from accounts.keys.keyring import keyring
+from accounts.models import Suspension, User
+from accounts.safeguards import shredding
+from disclosures import concluding, countering, enforcing, judging, responding, striking
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    AbuseNoticeItem,
+    CaseCopy,
+    CaseFinding,
+    CaseKind,
+    CounterNotice,
+    Finding,
+    Strike,
+)
+from retention import placing
+from retention.models import Hold
+from tests.abuse import days_pass, sign_counter, silent, told
+from tests.cast import DAY, make_staff
+from tests.test_guards_of_disclosures import refused
+
+pytestmark = pytest.mark.usefixtures("committed")
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def dora() -> User:
+    return make_staff("dora", "abuse_desk")
+
+
+def change(notice: AbuseNotice, **given: object) -> None:
+    AbuseNotice.objects.filter(pk=notice.pk).update(**given)
+
+
+def suspend(user: User, service: object = None, ground: str = "abuse") -> Suspension:
+    return Suspension.objects.create(
+        account_id=user.account_id, service=service, ground=ground, placed_at=timezone.now(), placed_by="system"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- suspending
+
+
+def test_the_runtime_role_is_asked() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == ("portal_runtime",)
+
+
+def test_nobody_is_suspended_before_silence_nor_without_two_findings(alice: User, dora: User) -> None:
+    notice = told(alice, dora, CaseKind.OTHER)
+    refused(lambda: suspend(alice, notice.service), "no valid notice went unanswered")
+    unproven = silent(alice, dora, CaseKind.SPAM, valid=False)
+    refused(lambda: suspend(alice, unproven.service), "no valid notice went unanswered")
+    refused(lambda: change(notice, lapsed_at=timezone.now()), "there is time, or an answer")
+    judging.find(unproven.case, Finding.AUTHENTIC, by=dora, is_met=True)
+    refused(lambda: suspend(alice, unproven.service), "no valid notice")
+    judging.find(unproven.case, Finding.ACCURATE, by=dora, is_met=True)
+    # Control: with silence and both findings it can be.
+    assert suspend(alice, unproven.service).lifted_at is None
+
+
+def test_a_suspension_of_billing_becomes_none_of_abuse(alice: User, dora: User) -> None:
+    row = suspend(alice, ground="billing")
+    refused(lambda: Suspension.objects.filter(pk=row.pk).update(ground="abuse"), "stays as it was placed")
+    Suspension.objects.filter(pk=row.pk).update(lifted_at=timezone.now(), lifted_by="system")
+
+
+def test_the_newest_finding_counts(alice: User, dora: User) -> None:
+    notice = silent(alice, dora, CaseKind.OTHER, valid=False)
+    for met in (True, False):
+        for item in (Finding.AUTHENTIC, Finding.ACCURATE):
+            judging.find(notice.case, item, by=dora, is_met=met, note="They deny it.")
+    refused(lambda: suspend(alice, notice.service), "no valid notice")
+    refused(lambda: CaseFinding.objects.filter(case=notice.case).update(is_met=True))
+
+
+def test_a_suspension_ends_on_its_grounds_alone(alice: User, dora: User) -> None:
+    notice = silent(alice, dora)
+    row = Suspension.objects.filter(pk=notice.suspension)
+    now = timezone.now()
+    refused(lambda: row.update(lifted_at=now, lifted_by="staff:x"), "no ground for being lifted")
+    lifted = {"lifted_at": now, "lifted_by": "staff:x"}
+    refused(lambda: change(notice, **lifted, lifted_how="remedied"), "not acknowledged and remedied")
+    refused(lambda: change(notice, **lifted, lifted_how="put_back"), "nothing was put back")
+    refused(lambda: change(notice, **lifted, lifted_how="refuted"), "lifted_has_evidence")
+    refused(lambda: change(notice, ended_at=now, ended_by="staff:x", ended_how="closed"), "ended_is_lifted")
+    responding.acknowledge(notice.pk, by=alice)
+    refused(lambda: change(notice, **lifted, lifted_how="remedied"), "not acknowledged and remedied")
+
+
+# ------------------------------------------------------------------------------------------------------- facts stay
+
+
+def test_what_was_answered_stays(alice: User, dora: User) -> None:
+    notice = told(alice, dora)
+    responding.acknowledge(notice.pk, by=alice)
+    refused(lambda: change(notice, acknowledged_at=None, acknowledged_by=None), "what was answered stays")
+    refused(lambda: change(notice, acknowledged_by=uuid4()), "what was answered stays")
+    refused(lambda: change(notice, remedied_at=timezone.now(), remedied_by=uuid4()), "not remedied everywhere")
+    refused(lambda: change(notice, sent_at=timezone.now()), "stays as it was sent")
+    refused(lambda: change(notice, case=uuid4()), "stays as it was sent")
+
+
+def test_time_moves_by_delivery_one_extension_or_a_dispute(alice: User, dora: User) -> None:
+    notice = told(alice, dora)
+    assert notice.act_by is not None
+    refused(lambda: change(notice, act_by=timezone.now() - HOUR), "gives_time|time to answer moves")
+    refused(lambda: change(notice, act_by=notice.act_by + DAY), "time to answer moves")
+    given = {"extended_at": timezone.now(), "extended_by": alice.pk}
+    refused(lambda: change(notice, act_by=notice.sent_at + 31 * DAY, **given), "time to answer moves")
+    change(notice, act_by=notice.act_by + DAY, **given)
+    refused(lambda: change(notice, delivered_at=None, act_by=None, material_by=None), "delivered once|time to answer")
+
+
+def test_an_ended_notice_and_a_closed_case_stay(alice: User, dora: User) -> None:
+    notice = told(alice, dora)
+    refused(
+        lambda: AbuseCase.objects.filter(pk=notice.case).update(
+            closed_at=timezone.now(), closed_by="staff:x", outcome="no_action"
+        ),
+        "its notice has not ended",
+    )
+    concluding.close(notice.case, "withdrawn", by=dora, reason="Withdrawn.")
+    refused(lambda: change(notice, ended_at=None, ended_by="", ended_how=""), "has ended; that stays")
+
+    def fix_late() -> None:
+        with keyring():
+            item = notice.items.all()[0]
+            item.fixed_at, item.fixed_by, item.done = timezone.now(), alice.pk, "x"
+            item.save()
+
+    refused(fix_late, "belongs to an open notice")
+    refused(lambda: AbuseCase.objects.filter(pk=notice.case).update(closed_at=None, closed_by="", outcome=""), "closed")
+
+
+def test_nobody_is_told_of_children_nor_of_another_account(alice: User, bob: User, dora: User) -> None:
+    notice = told(alice, dora)
+
+    def make(**given: object) -> None:
+        facts = {"account_id": alice.account_id, "case": notice.case, "kind": "dmca", "sent_at": timezone.now()} | given
+        with keyring():
+            AbuseNotice.objects.create(claim="x", **facts)
+
+    refused(lambda: make(account_id=bob.account_id), "an open case")
+    refused(lambda: make(case=uuid7()), "an open case")
+    refused(lambda: make(), "once_per_case")
+    AbuseCase.objects.filter(pk=told(alice, dora, CaseKind.OTHER).case)
+    refused(lambda: change(notice, kind="csam"), "stays as it was sent|of_no_child")
+
+
+def test_material_is_disabled_on_a_valid_notice_only(alice: User, dora: User) -> None:
+    unproven, mail = told(alice, dora, valid=False), told(alice, dora, CaseKind.SPAM)
+    for notice in (unproven, mail):
+        refused(
+            lambda one=notice: one.items.update(disabled_at=timezone.now(), disabled_by="system"), "valid notice only"
+        )
+    valid = told(alice, dora)
+    valid.items.update(disabled_at=timezone.now(), disabled_by="system")
+    refused(lambda: valid.items.update(disabled_at=timezone.now() - DAY), "what happened stays")
+
+
+# ------------------------------------------------------------------------------------------------------- 512(g), (i)
+
+
+def test_a_signed_counter_notice_stays_and_comes_back_on_its_day(alice: User, dora: User, owner: Connection) -> None:
+    counter = sign_counter(alice, dora)
+    row = CounterNotice.objects.filter(pk=counter.pk)
+    today = timezone.now().date()
+    refused(lambda: row.update(reason="own"), "stays as it was signed")
+    refused(lambda: row.update(items=[]), "stays as it was signed")
+    refused(lambda: row.update(put_back_on=today), "moves to the first one only|signed_is_whole")
+    refused(lambda: row.update(put_back_at=timezone.now(), put_back_by="system"), "it is not the day")
+    row.update(put_back_on=counter.put_back_from)
+    countering.stop(counter.pk, by=dora, court_action="N.D. Ill.")
+    days_pass(owner, "counternotice", counter.pk, put_back_from="current_date - 3", put_back_on="current_date - 2")
+    refused(lambda: row.update(put_back_at=timezone.now(), put_back_by="system"), "put_back_unless_stopped")
+    refused(lambda: row.update(stopped_at=None, stopped_by=None), "what happened stays")
+
+
+def test_a_counter_notice_asks_back_what_was_disabled(alice: User, dora: User) -> None:
+    notice = told(alice, dora)
+    counter = sign_counter(alice, dora)
+    facts = {
+        "account_id": alice.account_id, "notice": notice, "items": [notice.items.all()[0].pk], "reason": "own",
+        "statement": "x", "name": "x", "address": "x", "phone": "x", "email": "x", "drafted_at": timezone.now(),
+        "drafted_by": alice.pk,
+    }  # fmt: skip
+    with keyring():
+        row = CounterNotice.objects.create(**facts)  # type: ignore[arg-type]
+
+    def sign() -> None:
+        with keyring():
+            mine = CounterNotice.objects.get(pk=row.pk)
+            mine.signature, mine.sworn, mine.signed_at, mine.signed_by = "x", "1", timezone.now(), alice.pk
+            mine.put_back_from, mine.put_back_on = counter.put_back_from, counter.put_back_on
+            mine.put_back_latest = counter.put_back_latest
+            mine.save()
+
+    refused(sign, "asks back what was disabled")
+    enforcing.disable(notice.pk, [row.items[0]], by=dora)
+    sign()
+
+
+def test_a_strike_stands_on_a_valid_notice_and_its_appeal_goes_to_another(alice: User, dora: User) -> None:
+    unproven = told(alice, dora, valid=False)
+    facts = {"account_id": alice.account_id, "given_at": timezone.now(), "ends_at": timezone.now() + DAY}
+    refused(lambda: Strike.objects.create(**facts, notice=unproven, given_by=dora.pk), "valid notice")
+    valid = told(alice, dora)
+    refused(lambda: Strike.objects.create(**facts, notice=valid, given_by=alice.pk), "member of staff")
+    row = striking.strike(told(alice, dora).pk, by=dora)
+    striking.appeal(row.pk, by=alice, text="Mine.")
+
+    def decide(by: User) -> None:
+        with keyring():
+            mine = Strike.objects.get(pk=row.pk)
+            mine.decided_at, mine.decided_by, mine.decision = timezone.now(), by.pk, "x"
+            mine.save()
+
+    refused(lambda: decide(dora), "appeal_goes_to_another")
+    decide(make_staff("omar", "abuse_desk"))
+    refused(lambda: Strike.objects.filter(pk=row.pk).update(given_by=uuid4()), "stays as it was given")
+    refused(lambda: Strike.objects.filter(pk=row.pk).update(decided_by=uuid4()), "what was said stays")
+
+
+# ------------------------------------------------------------------------------------------------------- holds, ends
+
+
+def test_a_hold_for_an_answer_is_thirty_days_at_most_and_ends_with_the_answer(alice: User, dora: User) -> None:
+    notice = told(alice, dora)
+    hold = Hold.objects.get(cause=notice.pk)
+    now = timezone.now()
+    refused(
+        lambda: Hold.objects.filter(pk=hold.pk).update(released_at=now, released_by="system"), "no ground for a release"
+    )
+
+    def longer() -> None:
+        placing.place_within(alice.account_id, "agreement", by="system", cause=uuid7(), ends_at=now + 31 * DAY, at=now)
+
+    refused(longer, "30 days at most")
+    responding.disagree(notice.pk, by=alice, text="No.")
+    hold.refresh_from_db()
+    assert hold.released_at is not None
+
+
+def test_a_case_is_forgotten_after_its_time_and_never_while_it_is_held(
+    alice: User, dora: User, owner: Connection
+) -> None:
+    notice = told(alice, dora)
+    refused(
+        lambda: AbuseCase.objects.filter(pk=notice.case).update(forgotten_at=timezone.now()), "not closed|was_closed"
+    )
+    concluding.close(notice.case, "withdrawn", by=dora, reason="Withdrawn.")
+    row = AbuseCase.objects.filter(pk=notice.case)
+    refused(lambda: row.update(forgotten_at=timezone.now()), "kept until its time is over")
+    assert concluding.forget() == 0
+    days_pass(owner, "abusecase", notice.case, closed_at="now() - interval '1096 days'")
+    hold = placing.place(alice.account_id, "legal", by="system")
+    refused(lambda: row.update(forgotten_at=timezone.now()), "governed")
+    assert concluding.forget() == 0 and hold.pk
+    Hold.objects.filter(pk=hold.pk)
+    owner.execute("ALTER TABLE retention_hold DISABLE TRIGGER USER")
+    owner.execute("UPDATE retention_hold SET released_at = now(), released_by = 'x', covers_until = now()")
+    owner.execute("ALTER TABLE retention_hold ENABLE ALWAYS TRIGGER z_guard_hold")
+    assert concluding.forget() == 1 and concluding.forget() == 0
+    shredding.destroy(shredding.pending(), lambda orders: None)
+    with keyring(), pytest.raises(Exception, match="destroyed|KeyDestroyed"):
+        str(CaseCopy.objects.filter(case=notice.case).first().text)  # type: ignore[union-attr]
+
+
+def test_no_copy_of_a_case_changes_or_goes(alice: User, dora: User) -> None:
+    notice = told(alice, dora)
+    refused(lambda: CaseCopy.objects.filter(case=notice.case).update(kind="appeal"))
+    refused(lambda: CaseCopy.objects.filter(case=notice.case)._raw_delete("default"))
+    assert AbuseNoticeItem.objects.filter(notice=notice).count() == 2
