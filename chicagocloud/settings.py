@@ -347,6 +347,11 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 LEGAL_EMAIL = env("LEGAL_EMAIL", default=DEFAULT_FROM_EMAIL)
 ONCALL_EMAIL = env("ONCALL_EMAIL", default=LEGAL_EMAIL)
 
+# What a service that receives mail must send with each message; without it that door is shut.
+INBOUND_MAIL_SECRET = env.str("INBOUND_MAIL_SECRET", default="")
+if INBOUND_MAIL_SECRET and len(INBOUND_MAIL_SECRET) < 32:
+    raise ImproperlyConfigured("INBOUND_MAIL_SECRET is too short to be no guess: use at least 32 characters.")
+
 LANGUAGE_CODE = "en-us"
 LANGUAGES = [("en", "English")]
 TIME_ZONE = env.str("TIME_ZONE", default="America/Chicago")

@@ -8,6 +8,7 @@ from disclosures import (
     abuse_notice_views,
     consent_views,
     delivery_views,
+    inbound_views,
     notice_views,
     policy_views,
     report_views,
@@ -40,6 +41,7 @@ urlpatterns = [
     path("report/", report_views.start, name="report"),
     path("report/abuse/", report_views.abuse, name="report_abuse"),
     path("report/copyright/", report_views.copyright_notice, name="report_copyright"),
+    path("report/mail/", inbound_views.take_mail, name="report_mail"),
     path("transparency/", transparency_views.page, name="transparency"),
     path("transparency/<str:name>.csv", transparency_views.file, name="transparency_file"),
 ]
