@@ -14,6 +14,7 @@ import environ
 import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.dateparse import parse_date
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -351,6 +352,12 @@ ONCALL_EMAIL = env("ONCALL_EMAIL", default=LEGAL_EMAIL)
 INBOUND_MAIL_SECRET = env.str("INBOUND_MAIL_SECRET", default="")
 if INBOUND_MAIL_SECRET and len(INBOUND_MAIL_SECRET) < 32:
     raise ImproperlyConfigured("INBOUND_MAIL_SECRET is too short to be no guess: use at least 32 characters.")
+
+# The agent for copyright notices as it stands at the Copyright Office; empty where none is named.
+COPYRIGHT_AGENT: dict[str, str] = env.json("COPYRIGHT_AGENT", default={})
+AGENT_FIELDS = {"name", "organisation", "address", "phone", "email", "registration", "renew_by"}
+if COPYRIGHT_AGENT and (set(COPYRIGHT_AGENT) != AGENT_FIELDS or not parse_date(COPYRIGHT_AGENT["renew_by"])):
+    raise ImproperlyConfigured(f"COPYRIGHT_AGENT needs {', '.join(sorted(AGENT_FIELDS))}; renew_by like 2029-11-27.")
 
 LANGUAGE_CODE = "en-us"
 LANGUAGES = [("en", "English")]

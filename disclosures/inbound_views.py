@@ -1,8 +1,8 @@
 """The door for services that receive mail and hand each message on over HTTP (P17).
 
 Who may: whoever knows the secret of the environment (INBOUND_MAIL_SECRET), compared in constant time; without one the
-door stays shut. The message is taken in as it came, by the act that takes every report: a service that repeats it after a
-lost answer makes a repeat in the same case. A message over the limit becomes a case too.
+door stays shut. The message is taken in as it came, by the act that takes every report: a service that repeats it after
+a lost answer makes a repeat in the same case. A message over the limit becomes a case too.
 """
 
 from __future__ import annotations

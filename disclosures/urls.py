@@ -38,6 +38,7 @@ urlpatterns = [
     path("notices/<slug:reference>/counter/", abuse_notice_views.counter, name="counter"),
     path("notices/<slug:reference>/counter/sign/", abuse_notice_views.counter_sign, name="counter_sign"),
     path("notices/<slug:reference>/appeal/", abuse_notice_views.appeal, name="strike_appeal"),
+    path("copyright-agent/", policy_views.copyright_agent, name="copyright_agent"),
     path("report/", report_views.start, name="report"),
     path("report/abuse/", report_views.abuse, name="report_abuse"),
     path("report/copyright/", report_views.copyright_notice, name="report_copyright"),

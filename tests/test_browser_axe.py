@@ -171,6 +171,7 @@ def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
     transparency.freeze("2026-H1", by="system")
     anybody.look("figures", "/transparency/").look("help", "/help/").look("no such page", "/nowhere/", status=404)
 
+    anybody.look("copyright agent", "/copyright-agent/")
     anybody.look("report", "/report/").look("report abuse", "/report/abuse/").press("Send the report")
     anybody.look("report abuse, empty").look("copyright", "/report/copyright/").press("Send the notice")
     anybody.look("copyright, empty")
