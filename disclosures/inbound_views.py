@@ -21,8 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from accounts.uploading import takes_files
-from disclosures import reporting
-from disclosures.models import AbuseReport
+from disclosures import inbound
 from disclosures.models.cases import MOST_RAW_BYTES
 
 # The names under which services send the whole message in a form.
@@ -51,7 +50,7 @@ def take_mail(request: HttpRequest) -> JsonResponse:
         if refused.status == HTTPStatus.UNAUTHORIZED:
             answer["WWW-Authenticate"] = 'Bearer, Basic realm="inbound mail"'
         return answer
-    taken = reporting.take_in(raw, channel=AbuseReport.Channel.MAIL)
+    taken = inbound.take(raw)
     return JsonResponse({"references": [one.case.reference for one in taken]}, status=HTTPStatus.ACCEPTED)
 
 

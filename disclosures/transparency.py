@@ -21,7 +21,13 @@ from django.utils import timezone
 
 from accounts.errors import NotActionable
 from accounts.safeguards import ledger
+from accounts.safeguards.models import LedgerEntry
 from disclosures.models import (
+    AbuseCase,
+    Basis,
+    CaseCopy,
+    CaseKind,
+    CaseOutcome,
     Disclosure,
     Instrument,
     LegalNotice,
@@ -38,6 +44,8 @@ from retention.models.privacy import Right, Status
 
 # What a half-year counts of each instrument.
 LEGAL = ("requests", "accounts_named", "accounts_disclosed", "in_full", "in_part", "nothing", "open", "notices")
+# Cases of children are reported to whom the law names, and counted nowhere else.
+COUNTED = tuple(kind for kind in CaseKind if kind != CaseKind.CSAM)
 BANDED = Instrument.NATIONAL_SECURITY_LETTER
 NOTHING = {Outcome.NOTHING_HELD, Outcome.REJECTED, Outcome.QUASHED, Outcome.WITHDRAWN, Outcome.PRESERVED}
 Figures = dict[str, Any]
@@ -72,7 +80,8 @@ def closed(at: dt.datetime) -> Iterator[str]:
     """Yield every half-year that had ended at `at` and whose figures could still change, oldest first."""
     first = LegalRequest.objects.order_by("received_at").values_list("received_at", flat=True).first()
     asked = PrivacyRequest.objects.order_by("received_at").values_list("received_at", flat=True).first()
-    begins = min((moment for moment in (first, asked) if moment), default=None)
+    reported = AbuseCase.objects.order_by("opened_at").values_list("opened_at", flat=True).first()
+    begins = min((moment for moment in (first, asked, reported) if moment), default=None)
     if begins is None:
         return
     name = name_of(begins)
@@ -104,6 +113,7 @@ def compute(name: str, at: dt.datetime) -> Figures:
         "requests": lines,
         "national_security_letters": _band(letters),
         "rights": {right.value: _of_right(right, since, until) for right in Right},
+        "cases": {kind.value: _of_cases(kind, since, until) for kind in COUNTED},
     }
 
 
@@ -141,6 +151,24 @@ def _of_right(right: Right, since: dt.datetime, until: dt.datetime) -> dict[str,
         "denied": asked.filter(status=Status.DENIED).count(),
         "withdrawn": asked.filter(status__in=[Status.REVOKED, Status.EXPIRED]).count(),
         "median_days": round(statistics.median(days)) if days else None,
+    }
+
+
+def _of_cases(kind: CaseKind, since: dt.datetime, until: dt.datetime) -> dict[str, int]:
+    """Count the abuse cases of a kind that came in a half-year, from the cases' own copies: those outlive accounts."""
+    opened = AbuseCase.objects.filter(kind=kind, opened_at__gte=since, opened_at__lt=until)
+    ids = list(opened.values_list("pk", flat=True))
+    copies = CaseCopy.objects.filter(case__in=ids)
+    suspended = LedgerEntry.objects.filter(subject__in=ids, action="case.suspended")
+    given = Disclosure.objects.filter(case__in=ids, basis=Basis.ABUSE_CASE, state__in=[Stage.RELEASED, Stage.DELIVERED])
+    return {
+        "cases": len(ids),
+        "told": copies.filter(kind=CaseCopy.Kind.NOTICE).values("case").distinct().count(),
+        "counter_notices": copies.filter(kind=CaseCopy.Kind.COUNTER).values("case").distinct().count(),
+        "suspended": suspended.values("subject").distinct().count(),
+        "put_back": opened.filter(outcome=CaseOutcome.PUT_BACK).count(),
+        "fell": opened.filter(outcome__in=[CaseOutcome.NOT_VALID, CaseOutcome.WITHDRAWN]).count(),
+        "contact_given": given.values("case").distinct().count(),
     }
 
 
@@ -185,15 +213,19 @@ def issued() -> list[TransparencyTable]:
 
 
 def lines(table: TransparencyTable, part: str) -> list[Line]:
-    """Return the lines of an issue about "requests" or "rights", with what the issue before said otherwise."""
+    """Return the lines of an issue about "requests", "rights" or "cases", with what the issue before said otherwise.
+
+    A table that was issued before cases were counted has no lines about them.
+    """
     earlier = TransparencyTable.objects.filter(half_year=table.half_year, issue=table.issue - 1).first()
-    was = earlier.figures[part] if earlier else {}
-    labels: dict[str, Any] = dict(Instrument.choices if part == "requests" else Right.choices)
+    was = earlier.figures.get(part, {}) if earlier else {}
+    choices = {"requests": Instrument.choices, "rights": Right.choices, "cases": CaseKind.choices}
+    labels: dict[str, Any] = dict(choices[part])
     return [
         Line(
             label=str(labels.get(kind, kind)),
             values=values,
             before={name: was[kind][name] for name in values if kind in was and was[kind].get(name) != values[name]},
         )
-        for kind, values in sorted(table.figures[part].items(), key=lambda item: list(labels).index(item[0]))
+        for kind, values in sorted(table.figures.get(part, {}).items(), key=lambda item: list(labels).index(item[0]))
     ]

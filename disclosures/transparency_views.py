@@ -44,6 +44,25 @@ TABLES: tuple[tuple[str, Any, dict[str, Any]], ...] = (
             "median_days": _("Median days"),
         },
     ),
+    (
+        "cases",
+        _("Reports of copyright and abuse"),
+        {
+            "cases": _("Cases"),
+            "told": _("Customers told"),
+            "suspended": _("Suspended"),
+            "fell": _("Not valid or withdrawn"),
+        },
+    ),
+    (
+        "cases",
+        _("What followed a report"),
+        {
+            "counter_notices": _("Counter-notices"),
+            "put_back": _("Put back"),
+            "contact_given": _("Contact given"),
+        },
+    ),
 )
 # The longest bar, in units of its drawing.
 LONGEST = 600
@@ -56,7 +75,11 @@ def page(request: HttpRequest) -> HttpResponse:
         {
             "table": table,
             "title": title(table.half_year),
-            "parts": [_part(transparency.lines(table, part), caption, columns) for part, caption, columns in TABLES],
+            "parts": [
+                _part(transparency.lines(table, part), caption, columns)
+                for part, caption, columns in TABLES
+                if part in table.figures
+            ],
             "bars": _bars(table),
             "total": sum(line["requests"] for line in table.figures["requests"].values()),
         }
@@ -76,8 +99,8 @@ def file(request: HttpRequest, name: str) -> HttpResponse:
     writer = csv.writer(written)
     writer.writerow(["half_year", "issue", "issued_at", "table", "kind", "figure", "value"])
     head = [table.half_year, table.issue, table.frozen_at.isoformat()]
-    for part in ("requests", "rights"):
-        for kind, values in table.figures[part].items():
+    for part in ("requests", "rights", "cases"):
+        for kind, values in table.figures.get(part, {}).items():
             for figure, value in values.items():
                 writer.writerow([*head, part, kind, figure, "" if value is None else value])
     letters = table.figures["national_security_letters"]

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import rfc8785
 from django.db import Error, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.errors import NotActionable
 from accounts.models import User
 from accounts.safeguards.models import LedgerEntry
-from disclosures import transparency
-from disclosures.models import Instrument, LegalRequest, TransparencyTable
-from tests import legal
-from tests.cast import DAY, make_customer
+from disclosures import concluding, transparency
+from disclosures.models import CaseKind, Instrument, LegalRequest, TransparencyTable
+from tests import abuse, legal
+from tests.cast import DAY, make_customer, make_staff
 from tests.visiting import words
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -152,3 +155,33 @@ def test_the_file_has_the_figures_of_the_newest_issue(alice: User) -> None:
     assert any(line.endswith("requests,grand_jury_subpoena,requests,1") for line in lines)
     assert lines[-1].endswith("national_security_letter,band,0-499")
     assert Client().get(reverse("disclosures:transparency_file", args=["2020-H1"])).status_code == 404
+
+
+def test_cases_of_abuse_are_counted_from_what_outlives_the_account(alice: User):
+    dora = make_staff("dora", "abuse_desk")
+    abuse.silent(alice, dora)
+    abuse.told(alice, dora, CaseKind.SPAM)
+    counter = abuse.sign_counter(alice, dora)
+    concluding.close(counter.notice.case, "withdrawn", by=dora, reason="Withdrawn.")
+    abuse.make_case(alice, CaseKind.CSAM)
+    name = transparency.name_of(timezone.now())
+    found = transparency.compute(name, timezone.now())["cases"]
+    assert CaseKind.CSAM not in found
+    assert found["dmca"] == {
+        "cases": 2, "told": 2, "counter_notices": 1, "suspended": 1, "put_back": 0, "fell": 1, "contact_given": 0,
+    }  # fmt: skip
+    assert (found["spam"]["cases"], found["spam"]["told"], found["malware"]["cases"]) == (1, 1, 0)
+
+
+def test_a_table_from_before_cases_were_counted_is_shown_without_them(client: Client):
+    figures = transparency.compute("2025-H1", timezone.now())
+    del figures["cases"]
+    digest = hashlib.sha256(rfc8785.dumps(figures)).hexdigest()
+    TransparencyTable.objects.create(
+        half_year="2025-H1", issue=1, figures=figures, sha256=digest, frozen_by="system", frozen_at=timezone.now()
+    )
+    page = client.get("/transparency/").content.decode()
+    assert "Requests of people about their own data" in page and "Reports of copyright and abuse" not in page
+    assert client.get("/transparency/2025-H1.csv").status_code == 200
+    transparency.freeze("2025-H1", by="system")
+    assert "Reports of copyright and abuse" in client.get("/transparency/").content.decode()

@@ -10,13 +10,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from disclosures import reporting
-from disclosures.models import AbuseReport
+from disclosures import inbound, reporting
 from disclosures.models.cases import MOST_RAW_BYTES
 
 
 class Command(BaseCommand):
-    """Reads one message from standard input, or every new one of a Maildir; each becomes a report in its case.
+    """Reads one message from standard input, or every new one of a Maildir; each becomes a report in its case,
+    but for a notice of ours that came back.
 
     A message of a Maildir is moved to `cur` with the flag S once it is taken in: a second run passes it by, and what
     could not be stored stays new. Exits 0, or 1 when something stayed.
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raw = sys.stdin.buffer.read(MOST_RAW_BYTES + 1)
             if not raw:
                 raise CommandError("Nothing came on standard input. Pipe one message in, or name a Maildir.")
-            self._say(reporting.take_in(raw, channel=AbuseReport.Channel.MAIL))
+            self._say(inbound.take(raw))
             return
         if not (folder / "new").is_dir():
             raise CommandError(f"{folder.name} is no Maildir: it has no folder new.")
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         box, taken, failed = mailbox.Maildir(folder, create=False), 0, 0
         for key in sorted(key for key, message in box.iteritems() if message.get_subdir() == "new")[:limit]:
             try:
-                reporting.take_in(box.get_bytes(key), channel=AbuseReport.Channel.MAIL)
+                inbound.take(box.get_bytes(key))
             except Exception as error:  # noqa: BLE001 - one message; the others do not wait for it
                 failed += 1
                 self.stderr.write(f"one message stays: {type(error).__name__}")
