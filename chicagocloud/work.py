@@ -23,11 +23,12 @@ from accounts.restricting import stopped
 from accounts.roles import may, sees_sealed
 from accounts.subscribing import MANAGE as MANAGE_WEBHOOKS
 from accounts.templatetags.portal_tags import moment
-from disclosures import compelling, informing, notifying, preparing, preserving, striking
+from disclosures import compelling, informing, judging, notifying, preparing, preserving, striking
 from disclosures.judging import visible
 from disclosures.models import (
     AbuseCase,
     AbuseNotice,
+    CaseKind,
     Compulsion,
     CounterNotice,
     Disclosure,
@@ -142,7 +143,12 @@ def _cases(user: User, now: dt.datetime) -> Iterator[Pile]:
         "Abuse cases of nobody found", "Of every case it is known whom it concerns.", undecided, "look_by", _about
     )
 
+    if may(user, judging.SEES_CSAM):
+        children = AbuseCase.objects.open().filter(kind=CaseKind.CSAM, tipline=None)
+        yield Pile("Cases of children to report", "Every case of children was reported.", children, "opened_at", _about)
     if may(user, notifying.NOTIFY):
+        images = AbuseCase.objects.open().filter(kind=CaseKind.NCII)
+        yield Pile("Cases of intimate images", "No case of intimate images is open.", images, "opened_at", _about)
         yield from _notices(now)
 
 

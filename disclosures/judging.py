@@ -19,10 +19,22 @@ from accounts.keys.keyring import keyring
 from accounts.models import Account, Service, User
 from accounts.roles import may
 from accounts.safeguards import ledger
+from accounts.safeguards.calendar import add_months
 from accounts.safeguards.cards import refuse_card_number
-from disclosures.models import AbuseCase, AbuseNotice, CaseFinding, CaseKind, CaseNote, Finding, Recipient
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    CaseFinding,
+    CaseKind,
+    CaseNote,
+    Finding,
+    Recipient,
+    TiplineReport,
+)
 from disclosures.models.cases import ELEMENTS, urgency
 from disclosures.reporting import action
+from retention import placing, schedule
+from retention.models import Hold
 
 DECIDE = "disclosures.decide_abusecase"
 SEES_CSAM = "disclosures.view_csam"
@@ -127,6 +139,33 @@ def name_complainant(case_id: UUID, reference: str, *, by: User, at: dt.datetime
         case.save(update_fields=["complainant"])
         ledger.record(by.actor, action(case, "complainant"), case.pk, at=at, recipient=to.reference)
     return case
+
+
+def report_to_tipline(case_id: UUID, *, by: User, number: str, at: dt.datetime | None = None) -> TiplineReport:
+    """Record that a case of children was reported, and preserve the account for a year, untold (18 USC 2258A(h)).
+
+    Raises NotActionable for another kind of case, without the number, and the second time.
+    """
+    at = at or timezone.now()
+    refuse_card_number(number)
+    if not number.strip():
+        raise NotActionable("Enter the number that the CyberTipline gave.")
+    with keyring(), transaction.atomic(durable=True):
+        case = open_case(case_id, by)
+        if case.kind != CaseKind.CSAM:
+            raise NotActionable(f"Case {case.reference} is about something else: change what it is about first.")
+        if TiplineReport.objects.filter(case=case).exists():
+            raise NotActionable(f"Case {case.reference} was reported already.")
+        hold = None
+        if case.account is not None:
+            ends_at = add_months(at, 12 * schedule.number("child_kept"))
+            kind = Hold.Kind.PRESERVATION
+            hold = placing.place_within(case.account.pk, kind, by=by.actor, cause=case.pk, ends_at=ends_at, at=at)
+        row = TiplineReport.objects.create(
+            case=case, number=number.strip(), reported_by=by.pk, reported_at=at, hold=hold.pk if hold else None
+        )
+        ledger.record(by.actor, action(case, "tipline"), case.pk, at=at, report=row.pk)
+    return row
 
 
 def is_valid(case: AbuseCase) -> bool:

@@ -56,6 +56,7 @@ NARROWER = {
         "disclosures_packetpart": "SELECT, INSERT, UPDATE",
         "disclosures_recipient": "SELECT, INSERT, UPDATE",
         "disclosures_silence": "SELECT, INSERT, UPDATE",
+        "disclosures_tiplinereport": "SELECT, INSERT",
         "disclosures_sought": "SELECT, INSERT, UPDATE",
         "disclosures_transparencytable": "SELECT, INSERT",
         "disclosures_told_disclosure": "SELECT",

@@ -23,6 +23,7 @@ from tests.legal import make_recipient
 NUMBERS = itertools.count(1)
 PLACES = ("https://www.alice.example/a.jpg", "https://www.alice.example/b.jpg")
 TRUE = (Finding.AUTHENTIC, Finding.ACCURATE)
+OF_KIND = {kind: named for named, kind in reporting.KINDS.items()} | {CaseKind.DMCA: Kind.COPYRIGHT}
 NAMES = {"name": "Alice Canary", "address": "7 Alice Street\nAliceville, IL 60601", "phone": "+1 312 5550199"}
 
 
@@ -35,7 +36,7 @@ def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None =
     assigning.assign(service.pk, address, by="system", at=at - 8 * DAY)
     report = Report(
         Format.FREE_TEXT,
-        Kind.COPYRIGHT if kind == CaseKind.DMCA else Kind.OTHER,
+        OF_KIND.get(kind, Kind.OTHER),
         sender=Party(organisation="Film Rights Ltd", contact="Rhea Reporter", email="rhea@film.example"),
         reporter=Party(organisation="Film Rights Ltd", contact="Rhea Reporter", email="rhea@film.example"),
         sources=(Source(address=address, urls=PLACES),),
@@ -45,7 +46,7 @@ def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None =
         mail=Mail(),
     )
     [taken] = reporting.take_in(f"{kind} {address}".encode(), channel="form", report=report, at=at)
-    if kind not in {CaseKind.DMCA, CaseKind.OTHER}:
+    if taken.case.kind != kind:
         AbuseCase.objects.filter(pk=taken.case.pk).update(kind=kind)
     return AbuseCase.objects.get(pk=taken.case.pk)
 

@@ -12,9 +12,10 @@ from accounts.admin_base import Act, Eyes, Identifiers, Section, asking
 from accounts.models import User
 from accounts.templatetags.portal_tags import day, moment
 from disclosures import abuse_clocks, countering, enforcing, judging, lifting, notifying, striking
-from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CounterNotice, Strike
+from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CounterNotice, Strike, TiplineReport
 from disclosures.notifying import MOST_ITEMS, NOTIFY, Claim
 from disclosures.striking import STRIKE
+from retention import schedule
 
 RECENT = 50
 NOT_TOLD = "The customer was not told yet."
@@ -75,6 +76,33 @@ class NameComplainant(Act):
         done = judging.name_complainant(record.pk, form.cleaned_data["reference"], by=user)
         assert done.complainant is not None  # noqa: S101 - just set
         return f"{done.complainant.reference} complains in case {record.reference}."
+
+
+class TiplineForm(forms.Form):
+    """The number of the report."""
+
+    number = Identifiers(label="Number that the CyberTipline gave", max_length=100)
+
+
+class ReportToTipline(Act):
+    """Record the report to the CyberTipline."""
+
+    slug, label, permission = "tipline", "Record the report to the CyberTipline", judging.SEES_CSAM
+    form_class = TiplineForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        if record.closed_at:
+            return "This case has ended; that stays."
+        if record.kind != CaseKind.CSAM:
+            return "Only cases of children are reported there."
+        return "It was reported." if TiplineReport.objects.filter(case=record).exists() else ""
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["What the account holds is preserved for a year (18 USC 2258A(h)). Nobody is told."]
+
+    def perform(self, record: Any, form: forms.Form, user: User) -> str:
+        judging.report_to_tipline(record.pk, by=user, number=form.cleaned_data["number"])
+        return f"Case {record.reference} is recorded as reported."
 
 
 class NotifyForm(forms.Form):
@@ -405,6 +433,7 @@ class StopPutBack(CounterAct):
 
 ACTS = (
     NameComplainant,
+    ReportToTipline,
     Notify,
     CameBack,
     Reached,
@@ -420,6 +449,16 @@ ACTS = (
 
 def _counter_of(notice: AbuseNotice) -> CounterNotice | None:
     return notice.counters.filter(signed_at__isnull=False).first()
+
+
+def tipline(eyes: Eyes, case: AbuseCase) -> list[Section]:
+    """Return the report of a case of children, or that it is due."""
+    if case.kind != CaseKind.CSAM:
+        return []
+    row = TiplineReport.objects.filter(case=case).first()
+    due = moment(case.opened_at + schedule.span("child_report"))
+    facts = [("Reported", moment(row.reported_at)), ("By", eyes.who(row.reported_by)), *eyes.facts(row)] if row else []
+    return [Section("CyberTipline", facts=facts, empty=f"Not reported yet: due by {due} (18 USC 2258A).")]
 
 
 def told(eyes: Eyes, case: AbuseCase) -> list[Section]:

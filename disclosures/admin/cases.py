@@ -360,6 +360,7 @@ class AbuseCaseAdmin(RecordAdmin):
             about(eyes, record),
             newest_report(eyes, record),
             found(eyes, record),
+            *case_notices.tipline(eyes, record),
             *case_notices.told(eyes, record),
             Section(title, head=("Came", "How", "Format", "Repeat", "Raw message"), rows=rows),
             self._earlier(eyes, record),

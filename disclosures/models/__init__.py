@@ -14,6 +14,7 @@ from disclosures.models.cases import (
     CaseOutcome,
     Finding,
     Severity,
+    TiplineReport,
 )
 from disclosures.models.consents import Channel, ConsentGrant, ConsentPurpose
 from disclosures.models.disclosures import (
@@ -88,6 +89,7 @@ __all__ = [
     "Sought",
     "Stage",
     "Strike",
+    "TiplineReport",
     "ToldDisclosure",
     "ToldNotice",
     "TransparencyTable",

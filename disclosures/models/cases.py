@@ -377,6 +377,31 @@ class CaseCopy(OfCase):
         indexes = [models.Index(fields=["case", "-written_at"], name="case_copy_newest")]
 
 
+class TiplineReport(OfCase):
+    """The report of a case of children to the CyberTipline (18 USC 2258A): its number there, who sent it and when.
+
+    With it what the account holds is preserved for a year (2258A(h)), which nobody is told.
+    """
+
+    case = models.OneToOneField(AbuseCase, on_delete=models.PROTECT, related_name="tipline")
+    number = SealedText(max_length=100)
+    reported_by = models.UUIDField()
+    reported_at = models.DateTimeField()
+    hold = models.UUIDField(null=True)
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.NOTICES,
+        label="Report to the CyberTipline",
+        time="reported_at",
+        purposes=(Purpose.LAW,),
+        source="staff",
+        fields={"number": Held("Number there", shown=STAFF_ONLY)},
+        account="",
+        ends=Ends.KEY,
+        shown=STAFF_ONLY,
+    )
+
+
 def urgency(kind: str) -> tuple[Severity, dt.timedelta]:
     """Return how urgent a kind of case is and within what time somebody must look (our choices, but for the first).
 

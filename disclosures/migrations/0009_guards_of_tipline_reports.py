@@ -1,0 +1,14 @@
+"""The guards of reports to the CyberTipline of disclosures, in plain SQL beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """Triggers, functions and grants."""
+
+    dependencies = [("disclosures", "0008_tipline_reports")]
+    operations = [migrations.RunSQL(Path(__file__).with_suffix(".sql").read_text(), migrations.RunSQL.noop)]
