@@ -12,5 +12,5 @@ class DisclosuresConfig(AppConfig):
     verbose_name = "Disclosures"
 
     def ready(self) -> None:
-        """Let the holds of legal requests be renewed by whatever ends them, in every process."""
-        from disclosures import preserving  # noqa: F401, PLC0415
+        """Register, in every process, who is asked when a hold ends, a mail was accepted, or a deletion is planned."""
+        from disclosures import notifying, preserving  # noqa: F401, PLC0415

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import webhooks
@@ -27,7 +28,7 @@ from accounts.safeguards.cards import refuse_card_number
 from disclosures import abuse_clocks, judging, notice_mails
 from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseCopy, CaseKind
 from disclosures.reporting import action
-from retention import placing, releasing, schedule
+from retention import obligations, placing, releasing, schedule
 from retention.models import Hold
 
 NOTIFY = "disclosures.notify_abusenotice"
@@ -118,6 +119,18 @@ def begin(notice: AbuseNotice, at: dt.datetime) -> None:
         material_by=abuse_clocks.material_by(notice.kind, at, case.opened_at),
     )
     record(ledger.SYSTEM, "delivered", case, notice, at)
+
+
+@obligations.owes_answers
+def due(account_id: UUID, at: dt.datetime) -> list[obligations.Answer]:
+    """Return the answers to notices that an account owes at `at`, for as long as a hold stands for them."""
+    owed = AbuseNotice.objects.unanswered().filter(account=account_id, sent_at__gt=at - schedule.span("answer_due"))
+    return [
+        obligations.Answer(
+            notice.reference, notice.act_by, reverse("disclosures:abuse_notice", args=[notice.reference])
+        )
+        for notice in owed.order_by("sent_at", "pk").only("reference", "act_by")
+    ]
 
 
 def undelivered() -> QuerySet[AbuseNotice]:

@@ -8,7 +8,8 @@ stands for an answer that is due, and ends with that.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
@@ -19,6 +20,30 @@ from retention.models import Erasure, Hold, Stage
 from retention.placing import place_within
 from retention.releasing import release_within
 from retention.schedule import AGREEMENT_COVERS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that an account owes: to what, until when (aware; None while its time has not begun), and where."""
+
+    reference: str
+    until: dt.datetime | None
+    url: str
+
+
+Answers = Callable[[UUID, dt.datetime], Iterable[Answer]]
+_answers: list[Answers] = []
+
+
+def owes_answers(asked: Answers) -> Answers:
+    """Register what knows of answers that are due: a hold with an end stands for each."""
+    _answers.append(asked)
+    return asked
+
+
+def answers(account_id: UUID, at: dt.datetime) -> list[Answer]:
+    """Return the answers an account owes at `at`."""
+    return [answer for asked in _answers for answer in asked(account_id, at)]
 
 
 def bound(account_ids: Iterable[UUID], at: dt.datetime) -> dict[UUID, UUID]:

@@ -93,6 +93,8 @@ def _told(blocker: Blocker, links: bool, ask: str) -> Row:
         return {"number": thing.number, "cents": blocker.cents, "currency": thing.currency, "url": pay}
     if kind == "term":
         return {"service": thing.name, "until": thing.term_ends_at, "url": ask}
+    if kind == "notice":
+        return {"reference": thing.reference, "until": thing.until, "url": thing.url if links else ""}
     if kind == "dispute":
         return {"reference": thing.reference if thing else "", "url": ask, "review_by": _to_come(blocker.review_by)}
     if kind == "pause":

@@ -17,7 +17,7 @@ from accounts import datamap, paying
 from accounts.datamap import Audience, Category
 from accounts.datamap.reading import MOST_COUNTED
 from accounts.models import Account, Invoice, Service
-from retention import schedule, waiting
+from retention import obligations, schedule, waiting
 from retention.models import DeletionRequest, Dispute, Erasure, Hold, Stage, ToldHold
 from retention.models.holds import HOLDABLE
 
@@ -38,7 +38,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Blocker:
-    """Something told that delays a part, with a way to fix it: kind is invoice, term, dispute or hold."""
+    """Something told that delays a part, with a way to fix it: kind is invoice, term, notice, dispute or hold."""
 
     kind: str
     object: Any
@@ -129,6 +129,8 @@ def blockers(account: Account, at: dt.datetime) -> list[Blocker]:
     """Return what delays a part and was told: invoices and terms live, disputes and holds by the view."""
     found = [Blocker("invoice", invoice, cents=cents) for invoice, cents in paying.owed(account.pk)]
     found += [Blocker("term", service) for service in Service.objects.bound(at).filter(account=account)]
+    due = tuple(category.value for category in schedule.ANSWER_COVERS)
+    found += [Blocker("notice", answer, covers=due) for answer in obligations.answers(account.pk, at)]
     told = list(ToldHold.objects.filter(account=account).exclude(kind=Hold.Kind.AGREEMENT).order_by("told_at", "pk"))
     disputes = Dispute.objects.in_bulk([hold.cause for hold in told if hold.kind == Hold.Kind.DISPUTE and hold.cause])
     labels, holds = dict(datamap.Category.choices), dict[tuple[str, ...], Blocker]()

@@ -11,13 +11,16 @@ from psycopg import Connection
 
 from accounts import suspending
 from accounts.errors import NotActionable
-from accounts.models import Contact, Suspension, User
+from accounts.keys.identifiers import uuid7
+from accounts.models import Account, Contact, Suspension, User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
 from disclosures import concluding, enforcing, judging, lifting, notifying, responding
 from disclosures.models import AbuseCase, AbuseNotice, CaseCopy, CaseKind, CaseOutcome, Finding
-from retention.models import Hold
+from retention import closing, plans, purge
+from retention.models import Erasure, Hold
 from tests.abuse import PLACES, days_pass, find_true, mails, make_case, read, silent, tell, told
-from tests.cast import DAY, add_billing_contact, make_staff
+from tests.cast import DAY, add_billing_contact, make_staff, run_service
+from tests.visiting import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
 Lifted, Ended = AbuseNotice.Lifted, AbuseNotice.Ended
@@ -337,3 +340,50 @@ def test_whom_it_concerns_stands_once_the_customer_was_told(alice: User, bob: Us
         judging.decide_whom(notice.case, by=dora, number=bob.account.number)
     with pytest.raises(NotActionable, match="was told"):
         judging.change_kind(notice.case, CaseKind.SPAM, by=dora)
+
+
+# ------------------------------------------------------------------------------------------------------- deleting
+
+
+def test_a_deletion_says_which_answer_it_waits_for(alice: User, dora: User):
+    notice = told(alice, dora)
+    closed = closing.close(alice.account_id, by=alice, submission=uuid7())
+    plan = plans.plan(Account.objects.get(pk=alice.account_id))
+    [blocker] = [one for one in plan.blockers if one.kind == "notice"]
+    assert blocker.object.reference == notice.reference
+    waits = {line.category for line in plan.lines if line.waits_for}
+    assert {"contact", "services", "network"} <= waits and "support" not in waits
+    page = signed_in(alice).get(f"/delete/{closed.request.reference}/").content.decode()
+    assert f"/notices/{notice.reference}/" in page
+    responding.disagree(notice.pk, by=alice, text="Mine.")
+    assert not [one for one in plans.plan(Account.objects.get(pk=alice.account_id)).blockers if one.kind == "notice"]
+
+
+def test_an_answer_that_is_due_keeps_its_part_and_nothing_else_and_thirty_days_at_most(
+    alice: User, dora: User, owner: Connection
+):
+    run_service(alice, at=timezone.now() - 90 * DAY)
+    case = make_case(alice, at=timezone.now() - 35 * DAY)
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
+    notice = tell(case, dora, at=timezone.now() - 10 * DAY)
+    purge.ring()
+    held = {"contact", "services", "network"}
+    assert {name for name, state in states(alice).items() if state == "due"} == held
+    owner.execute("ALTER TABLE retention_hold DISABLE TRIGGER z_guard_hold")
+    owner.execute("UPDATE retention_hold SET ends_at = now() WHERE cause = %s", [notice.pk])
+    owner.execute("ALTER TABLE retention_hold ENABLE ALWAYS TRIGGER z_guard_hold")
+    # One ring ends the hold, the next finds what it covered.
+    for _ring in range(2):
+        purge.ring()
+    assert "due" not in states(alice).values()
+    # What is gone disturbs no clock, and the case keeps its own copy.
+    assert not AbuseNotice.objects.filter(pk=notice.pk).exists()
+    assert set(enforcing.watch(timezone.now() + 31 * DAY).values()) == {0}
+    assert read(CaseCopy.objects.get(case=notice.case), "text").startswith("Two files")
+    done = concluding.close(notice.case, CaseOutcome.NO_ACTION, by=dora, reason="The account is gone.")
+    assert done.closed_at is not None
+
+
+def states(user: User) -> dict[str, str]:
+    found = Erasure.objects.live().filter(account=user.account_id, kept_for="")
+    return dict(found.values_list("category", "state"))
