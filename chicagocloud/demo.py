@@ -146,6 +146,9 @@ def _make(customer: Customer, staff: dict[Role, User]) -> None:
         _sign_in(user, number, now - (number * 5 + 1) * DAY)
     _talk(user, staff[Role.SUPPORT], now)
     demo_life.live(user, CUSTOMERS.index(customer), staff[Role.SUPPORT], now)
+    # One is still to answer; the others' notices were a mistake of whoever complained.
+    is_withdrawn = customer.becomes is not _disputes_a_payment
+    demo_disclosures.report(user, staff[Role.ABUSE_DESK], is_withdrawn=is_withdrawn)
     customer.becomes(user, staff)
 
 
