@@ -18,7 +18,7 @@ from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger, shredding
 from accounts.safeguards.cards import refuse_card_number
-from disclosures import judging, lifting
+from disclosures import judging, lifting, replying
 from disclosures.models import AbuseCase, AbuseNotice, CaseOutcome
 from disclosures.reporting import action
 from retention import schedule
@@ -66,6 +66,7 @@ def close_within(case: AbuseCase, outcome: str, *, by: str, at: dt.datetime, rea
     case.outcome_reason = reason
     case.save(update_fields=["closed_at", "closed_by", "outcome", "outcome_reason"])
     ledger.record(by, action(case, "closed"), case.pk, at=at, outcome=str(outcome))
+    replying.tell_reporter(case, replying.Step.CLOSED, at)
 
 
 def forget(at: dt.datetime | None = None) -> int:

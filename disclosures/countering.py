@@ -26,7 +26,7 @@ from accounts.models import Account, User
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import clean_email
-from disclosures import abuse_clocks, concluding, lifting, notice_mails, notifying, sworn
+from disclosures import abuse_clocks, concluding, lifting, notice_mails, notifying, replying, sworn
 from disclosures.models import AbuseCase, AbuseNotice, Basis, CaseCopy, CaseKind, CaseOutcome, CounterNotice
 from disclosures.notice_mails import Step
 
@@ -124,6 +124,7 @@ def sign(counter_id: UUID, *, by: User, signature: str, at: dt.datetime | None =
         notifying.copy(case, CaseCopy.Kind.COUNTER, _whole(counter), by.actor, at)
         notifying.record(by.actor, "countered", case, notice, at, counter=counter.pk)
         notice_mails.tell(notice, account, Step.COUNTERED, at, put_back_on=days.usual)
+        replying.tell_reporter(case, replying.Step.ANSWERED, at)
         notifying.settle_hold(notice, at)
     return counter
 

@@ -25,7 +25,7 @@ from accounts.models import Account, User
 from accounts.roles import may
 from accounts.safeguards import ledger, outbox
 from accounts.safeguards.cards import refuse_card_number
-from disclosures import abuse_clocks, judging, notice_mails
+from disclosures import abuse_clocks, judging, notice_mails, replying
 from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseCopy, CaseKind
 from disclosures.reporting import action
 from retention import obligations, placing, releasing, schedule
@@ -97,6 +97,7 @@ def notify(case_id: UUID, claim: Claim, *, by: User, at: dt.datetime | None = No
         )
         copy(case, CaseCopy.Kind.NOTICE, "\n".join([claim.words.strip(), *places]), by.actor, at)
         record(by.actor, "notified", case, notice, at)
+        replying.tell_reporter(case, replying.Step.PASSED_ON, at)
     return notice
 
 

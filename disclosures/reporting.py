@@ -26,6 +26,7 @@ from accounts.keys.keyring import keyring
 from accounts.safeguards import ledger, outbox
 from accounts.safeguards.cards import holds_card_number
 from accounts.safeguards.finding import clean_email, digest
+from disclosures import replying
 from disclosures.locating import Concerned, whom
 from disclosures.models import AbuseCase, AbuseReport, CaseKind
 from disclosures.models.cases import MOST_RAW_BYTES, urgency
@@ -104,7 +105,8 @@ def _take(raw: bytes, report: Report, mail: Report, channel: str, at: dt.datetim
             raw=raw[:MOST_RAW_BYTES],
             raw_sha256=hashlib.sha256(raw).hexdigest(),
             raw_size=len(raw),
-            read=_plain(report),
+            # A further notice of a mail is answered where the mail is.
+            read=_plain(dataclasses.replace(report, mail=mail.mail)),
             reporter=_without_cards(_reporter(report))[:320] or None,
             may_be_named=report.may_forward_reporter,
             is_automatic=mail.mail.is_automatic,
@@ -115,6 +117,7 @@ def _take(raw: bytes, report: Report, mail: Report, channel: str, at: dt.datetim
         facts = {"case": case.pk, "report": row.pk, "channel": str(channel), "format": row.format.replace(" ", "-")}
         ledger.record(ledger.SYSTEM, action(case, "reported"), case.pk, at=at, **facts)
         _answer(case, row, mail, at)
+        replying.acknowledge(case, row, report, mail, at)
     return Taken(case, row, is_new)
 
 

@@ -20,7 +20,7 @@ from accounts.keys.keyring import keyring
 from accounts.members import Part
 from accounts.models import User
 from accounts.safeguards.cards import refuse_card_number
-from disclosures import abuse_clocks, lifting, notice_mails, notifying
+from disclosures import abuse_clocks, lifting, notice_mails, notifying, replying
 from disclosures.models import AbuseNotice, CaseCopy
 from disclosures.notice_mails import Step
 
@@ -74,6 +74,7 @@ def fix(notice_id: UUID, done: Mapping[UUID, str], *, by: User, at: dt.datetime 
             notice.save(update_fields=["remedied_at", "remedied_by"])
             notifying.record(by.actor, "remedied", case, notice, at)
             notice_mails.tell(notice, account, Step.REMEDIED, at, once=f"{at:%Y%m%d%H%M%S}")
+            replying.tell_reporter(case, replying.Step.ANSWERED, at)
             notifying.settle_hold(notice, at)
         lifting.when_both_are_done(notice, account, case, at)
     return notice
@@ -96,6 +97,7 @@ def disagree(notice_id: UUID, *, by: User, text: str, at: dt.datetime | None = N
         notifying.copy(case, CaseCopy.Kind.DISAGREEMENT, text.strip(), by.actor, at)
         notifying.record(by.actor, "disagreed", case, notice, at)
         notice_mails.tell(notice, account, Step.DISAGREED, at)
+        replying.tell_reporter(case, replying.Step.ANSWERED, at)
         notifying.settle_hold(notice, at)
     return notice
 

@@ -13,6 +13,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from disclosures import replying
 from disclosures.notice_mails import Step
 from retention import schedule
 
@@ -369,6 +370,7 @@ STEP_MAILS = [
         ("disclosures/mail/counter_complainant.txt", step)
         for step in (Step.FORWARDED, Step.ADVANCED, Step.STOPPED, Step.PUT_BACK)
     ),
+    *(("disclosures/mail/report_step.txt", step) for step in replying.Step.values),
 ]
 
 
