@@ -196,7 +196,7 @@ def note(case_id: UUID, *, by: User, text: str, at: dt.datetime | None = None) -
     if not text.strip():
         raise NotActionable("Write your note.")
     with keyring(), transaction.atomic(durable=True):
-        case = _locked(case_id, by)
+        case = any_case(case_id, by)
         row = CaseNote.objects.create(case=case, text=text.strip(), written_by=by.pk, written_at=at)
         ledger.record(by.actor, action(case, "noted"), case.pk, at=at, note=row.pk)
     return row
@@ -207,8 +207,8 @@ def _refuse_told(case: AbuseCase) -> None:
         raise NotActionable(f"Case {case.reference}: its customer was told. Close it, and take the report in anew.")
 
 
-def _locked(case_id: UUID, by: User) -> AbuseCase:
-    """Return a case, locked: its account first, as every act on an account does."""
+def any_case(case_id: UUID, by: User) -> AbuseCase:
+    """Return a case, an ended one too, locked in the caller's transaction: its account first, as in every act."""
     if not may(by, DECIDE):
         raise PermissionDenied("Abuse cases are worked on by the abuse desk, legal and the privacy officer.")
     concerned = AbuseCase.objects.filter(pk=case_id).values_list("account_id", flat=True).first()
@@ -224,7 +224,7 @@ def _locked(case_id: UUID, by: User) -> AbuseCase:
 
 def open_case(case_id: UUID, by: User) -> AbuseCase:
     """Return an open case that `by` may work on, locked with its account, in the caller's transaction."""
-    case = _locked(case_id, by)
+    case = any_case(case_id, by)
     if case.closed_at is not None:
         raise NotActionable(f"Case {case.reference} has ended: {case.get_outcome_display()}. A report opens another.")
     return case

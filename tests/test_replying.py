@@ -7,17 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
+from accounts.admin_base import Eyes
+from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
 from accounts.models import User
-from accounts.safeguards.models import OutboxMessage
-from disclosures import concluding, replying, reporting, responding
-from disclosures.models import AbuseCase, CaseKind, CaseOutcome
+from accounts.safeguards.models import LedgerEntry, OutboxMessage
+from disclosures import concluding, judging, lettering, replying, reporting, responding
+from disclosures.admin import case_letters
+from disclosures.lettering import Letter
+from disclosures.models import AbuseCase, CaseKind, CaseOutcome, Finding
+from disclosures.models.cases import ELEMENTS
 from disclosures.reports.shape import Format, Kind, Mail, Party, Report
-from tests.abuse import find_true, make_case, tell
+from tests.abuse import find_true, make_case, read, tell
 from tests.cast import DAY, make_staff
+from tests.test_browser_axe import room
+from tests.visiting import signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 TO = "rhea@film.example"
@@ -55,10 +62,10 @@ def reported(case: AbuseCase, report: Report = NOTICE, *, is_acns: bool = False,
     twin = case.reports.order_by("received_at").first()
     assert twin is not None
     with keyring():
-        read = {"mail": {"reply_address": mail.reply_address}, "case_ids": list(report.case_ids), "text": "A film."}
+        said = {"mail": {"reply_address": mail.reply_address}, "case_ids": list(report.case_ids), "text": "A film."}
         twin.pk = replying.AbuseReport().pk
         twin._state.adding = True
-        twin.format, twin.read, twin.is_automatic = str(format_), read, mail.is_automatic
+        twin.format, twin.read, twin.is_automatic = str(format_), said, mail.is_automatic
         twin.received_at = at or timezone.now()
         twin.raw = b"mail"
         twin.reporter = TO
@@ -165,3 +172,165 @@ def test_nothing_goes_out_about_cases_of_children(alice: User):
     case.kind = CaseKind.OTHER
     replying.tell_reporter(case, replying.Step.CLOSED, timezone.now())
     assert len(posted("report-step:")) == 1
+
+
+# --------------------------------------------------------------------------------------------------------- letters
+
+
+def found(case: AbuseCase, by: User, *lacks: str) -> None:
+    """Record what was found of each element."""
+    for item in ELEMENTS:
+        judging.find(case.pk, item, by=by, is_met=item not in lacks, note="It is not there.")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "counts"),
+    [
+        ([Finding.SIGNATURE], True),
+        ([Finding.GOOD_FAITH, Finding.ACCURACY], True),
+        ([Finding.WORK], False),
+        ([Finding.MATERIAL, Finding.SIGNATURE], False),
+        ([Finding.CONTACT], False),
+    ],
+)
+def test_the_deficiency_reply_asks_for_the_rest_or_says_it_is_no_notice(
+    alice: User, dora: User, lacks: list[str], counts: bool
+):
+    case = make_case(alice)
+    found(case, dora, *lacks)
+    text = lettering.draft(case, Letter.DEFICIENCY)
+
+    assert ("Send us the rest promptly" in text) is counts
+    assert ("does not count as a notice" in text) is not counts
+    assert text.count("\n- ") == len(lacks)
+
+
+def test_the_deficiency_reply_waits_for_all_findings_and_for_something_to_lack(alice: User, dora: User):
+    case = make_case(alice)
+    reported(case)
+    assert "Record first" in lettering.hinders(case, Letter.DEFICIENCY)
+    with pytest.raises(NotActionable, match="Record first"):
+        lettering.send(case.pk, Letter.DEFICIENCY, "It lacks.", by=dora)
+    found(case, dora)
+    assert "lacks nothing" in lettering.hinders(case, Letter.DEFICIENCY)
+    found(case, dora, Finding.WORK)
+    assert lettering.hinders(case, Letter.DEFICIENCY) == ""
+    other = make_case(alice, CaseKind.SPAM)
+    assert "Only a copyright notice" in lettering.hinders(other, Letter.DEFICIENCY)
+
+
+def test_a_letter_goes_as_staff_changed_it_and_is_kept(alice: User, dora: User):
+    case = make_case(alice)
+    reported(case)
+    row = lettering.send(case.pk, Letter.MORE_FACTS, "Which file,\r\nand when?", by=dora)
+
+    [mail] = posted("report-letter:")
+    assert mail["to"] == TO and mail["body"] == "Which file,\nand when?\n" and case.reference in mail["subject"]
+    assert "Which file,\nand when?" in read(row, "text") and row.written_by == dora.pk
+    entry = LedgerEntry.objects.get(subject=case.pk, action="case.wrote")
+    assert entry.actor == dora.actor and "Which" not in str(entry.facts)
+    with pytest.raises(NotActionable, match="was sent today"):
+        lettering.send(case.pk, Letter.MORE_FACTS, "Which file,\nand when?", by=dora)
+    assert case.notes.count() == 1
+    lettering.send(case.pk, Letter.MORE_FACTS, "Which other file?", by=dora)
+    assert len(posted("report-letter:")) == 2
+
+
+def test_no_letter_says_what_is_not_so(alice: User, dora: User):
+    case = make_case(alice)
+    reported(case)
+    for letter in (Letter.NOT_OURS, Letter.PASSED_ON, Letter.CLOSED):
+        with pytest.raises(NotActionable):
+            lettering.send(case.pk, letter, "So it is.", by=dora)
+    tell(case, dora)
+    lettering.send(case.pk, Letter.PASSED_ON, "So it is.", by=dora)
+    concluding.close(case.pk, CaseOutcome.NO_ACTION, by=dora, reason="Nothing to do.")
+    lettering.send(case.pk, Letter.CLOSED, "So it is.", by=dora)
+    with pytest.raises(NotActionable, match="has ended"):
+        lettering.send(case.pk, Letter.MORE_FACTS, "Which file?", by=dora)
+    other = make_case(alice)
+    reported(other)
+    judging.decide_whom(other.pk, by=dora)
+    lettering.send(other.pk, Letter.NOT_OURS, "So it is.", by=dora)
+
+
+def test_no_letter_without_somebody_to_read_it_nor_by_somebody_else(alice: User, dora: User):
+    case = make_case(alice)
+    reported(case, replace(NOTICE, mail=Mail(reply_address=TO, is_automatic=True)))
+    with pytest.raises(NotActionable, match="Nobody can be written to"):
+        lettering.send(case.pk, Letter.MORE_FACTS, "Which file?", by=dora)
+    reported(case)
+    with pytest.raises(PermissionDenied):
+        lettering.send(case.pk, Letter.MORE_FACTS, "Which file?", by=make_staff("sara", "support"))
+    AbuseCase.objects.filter(pk=case.pk).update(kind=CaseKind.CSAM)
+    with pytest.raises(NotActionable, match="Nobody is written to"):
+        lettering.send(case.pk, Letter.MORE_FACTS, "Which file?", by=make_staff("lena", "legal"))
+    assert posted("report-letter:") == []
+
+
+@pytest.mark.parametrize("letter", list(Letter))
+def test_every_letter_has_its_reference_and_a_place_to_write_to(alice: User, dora: User, letter: Letter, settings: Any):
+    case = make_case(alice)
+    found(case, dora, Finding.WORK)
+    text = lettering.draft(case, letter)
+    assert case.reference in text and settings.DEFAULT_FROM_EMAIL in text
+    assert "(Chicago)" in text and "alice" not in text.lower() and "{" not in text
+
+
+def test_staff_send_a_letter_from_the_page_of_the_case(alice: User, dora: User):
+    case = make_case(alice)
+    reported(case)
+    found(case, dora, Finding.WORK)
+    desk, cases = signed_in(dora), room(AbuseCase)
+    page = desk.get(cases.url_of(case, "deficiency"))
+    assert "does not count as a notice" in words(page)
+    assert "The case is open." in words(desk.get(cases.url_of(case, "write-closed")))
+
+    assert desk.post(cases.url_of(case, "deficiency"), {"text": "Name the work."}).status_code == 302
+    [mail] = posted("report-letter:")
+    assert mail["body"] == "Name the work.\n"
+    assert "Name the work." in words(desk.get(cases.url_of(case)))
+
+
+# ------------------------------------------------------------------------------------------------------ reputation
+
+
+def counted(case: AbuseCase, by: User) -> list[str]:
+    return [str(value) for _name, value in case_letters.reputation(Eyes(by), case).facts]
+
+
+def test_the_page_counts_what_became_of_the_reporters_reports(alice: User, dora: User):
+    true, fell, gone = (make_case(alice) for _number in range(3))
+    find_true(true, dora)
+    concluding.close(fell.pk, CaseOutcome.NOT_VALID, by=dora, reason="Not so.")
+    judging.find(gone.pk, Finding.AUTHENTIC, by=dora, is_met=True)
+    judging.find(gone.pk, Finding.ACCURATE, by=dora, is_met=True)
+    assert counted(true, dora) == ["3", "3", "2", "1"]
+
+    # The newest finding counts.
+    judging.find(gone.pk, Finding.ACCURATE, by=dora, is_met=False, note="Not theirs then.")
+    make_case(alice, at=timezone.now() - 366 * DAY)
+    child = make_case(alice)
+    AbuseCase.objects.filter(pk=child.pk).update(kind=CaseKind.CSAM)
+    assert counted(true, dora) == ["3", "3", "1", "1"]
+    assert counted(true, make_staff("lena", "legal")) == ["4", "4", "1", "1"]
+    assert "The reporter in the last year" in words(signed_in(dora).get(room(AbuseCase).url_of(true)))
+
+
+def test_the_reputation_is_two_queries_however_many_reports(
+    alice: User, dora: User, django_assert_max_num_queries: Any
+):
+    case = make_case(alice)
+    for _number in range(5):
+        reported(case)
+    judging.visible(dora, AbuseCase.objects.all())
+    with django_assert_max_num_queries(2):
+        assert counted(case, dora)[:2] == ["6", "1"]
+
+
+def test_the_reputation_counts_the_newest_reports_only(alice: User, dora: User, monkeypatch: pytest.MonkeyPatch):
+    case = make_case(alice)
+    for _number in range(3):
+        reported(case)
+    monkeypatch.setattr(case_letters, "MOST_COUNTED", 2)
+    assert counted(case, dora)[0] == "2 or more; the newest 2 are counted"

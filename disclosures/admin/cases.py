@@ -30,7 +30,7 @@ from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment, moment_text
 from disclosures import concluding, judging, reporting
-from disclosures.admin import case_notices
+from disclosures.admin import case_letters, case_notices
 from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
@@ -262,7 +262,16 @@ def found(eyes: Eyes, record: AbuseCase) -> Section:
 class AbuseCaseAdmin(RecordAdmin):
     """Cases of abuse: most urgent first."""
 
-    acts = (AssignToMe, DecideWhom, RecordFinding, *case_notices.ACTS, ChangeKind, AddNote, CloseCase)
+    acts = (
+        AssignToMe,
+        DecideWhom,
+        RecordFinding,
+        *case_notices.ACTS,
+        *case_letters.ACTS,
+        ChangeKind,
+        AddNote,
+        CloseCase,
+    )
     list_display = (
         "reference",
         "kind",
@@ -359,6 +368,7 @@ class AbuseCaseAdmin(RecordAdmin):
         return [
             about(eyes, record),
             newest_report(eyes, record),
+            case_letters.reputation(eyes, record),
             found(eyes, record),
             *case_notices.tipline(eyes, record),
             *case_notices.told(eyes, record),
