@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from disclosures import judging
+from disclosures import concluding
 from disclosures.models import AbuseCase, CaseKind, CaseOutcome
 from tests.cast import make_staff
 from tests.test_reporting import mail, take
@@ -34,7 +34,7 @@ def assign(client: Client, chosen: list[AbuseCase]) -> Any:
 
 def test_several_cases_are_assigned_and_each_is_named(dora: User):
     first, second, ended = cases(3)
-    judging.close(ended.pk, CaseOutcome.DUPLICATE, by=dora, reason="the same")
+    concluding.close(ended.pk, CaseOutcome.DUPLICATE, by=dora, reason="the same")
 
     shown = words(assign(signed_in(dora), [first, second, ended]))
 
