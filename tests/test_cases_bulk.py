@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from disclosures import concluding
+from disclosures import concluding, judging
 from disclosures.models import AbuseCase, CaseKind, CaseOutcome
 from tests.cast import make_staff
 from tests.test_reporting import mail, take
