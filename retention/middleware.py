@@ -73,6 +73,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "disclosures:consent",
         "disclosures:consent_withdraw",
         "disclosures:delivery",
+        "disclosures:copyright_agent",
         "disclosures:report",
         "disclosures:report_abuse",
         "disclosures:report_copyright",

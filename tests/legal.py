@@ -120,16 +120,22 @@ def tell(request: LegalRequest, account: Account, *, waited: bool = True) -> Leg
     notice.release_from = notice.sent_at + (dt.timedelta() if waited else 7 * DAY)
     with keyring():
         notice.shortened_reason = "due sooner" if waited else None
-        notice.letter = Correspondence.objects.create(
-            account=account,
-            event=f"legal-notice:{notice.pk}",
-            subject="A legal request about your account",
-            body="A legal request asks us for data of your account.",
-            created_at=notice.sent_at,
-            sent_at=notice.sent_at,
-        ).pk
+        notice.letter = letter(account, f"legal-notice:{notice.pk}").pk
         notice.save()
     return notice
+
+
+def letter(account: Account, event: str) -> Correspondence:
+    """Store the letter that a notice is sent by; needs a keyring."""
+    now = timezone.now()
+    return Correspondence.objects.create(
+        account=account,
+        event=event,
+        subject="A legal request about your account",
+        body="A legal request asks us for data of your account.",
+        created_at=now,
+        sent_at=now,
+    )
 
 
 def silence(request: LegalRequest, **given: Any) -> Silence:

@@ -197,7 +197,7 @@ def test_a_closed_account_is_given_nothing_and_an_ended_one_shows_nothing(
 def test_suspensions_add_up_and_each_is_lifted_once(alice: User, bob: User):
     service = run_service(alice)
     whole = suspending.place(alice.account_id, Suspension.Ground.BILLING, by="system")
-    one = suspending.place(alice.account_id, Suspension.Ground.ABUSE, by="staff:x", service_id=service.pk)
+    one = suspending.place(alice.account_id, Suspension.Ground.BILLING, by="staff:x", service_id=service.pk)
     suspending.lift(whole.pk, by="staff:y")
 
     assert list(Suspension.objects.standing()) == [one]
@@ -206,7 +206,7 @@ def test_suspensions_add_up_and_each_is_lifted_once(alice: User, bob: User):
     with pytest.raises(NotActionable, match="lifted already"):
         suspending.lift(whole.pk, by="staff:y")
     with pytest.raises(NotActionable, match="no such service"):
-        suspending.place(bob.account_id, Suspension.Ground.ABUSE, by="staff:x", service_id=service.pk)
+        suspending.place(bob.account_id, Suspension.Ground.BILLING, by="staff:x", service_id=service.pk)
     actions = LedgerEntry.objects.filter(subject=alice.account_id, action__startswith="suspension")
     assert sorted(actions.values_list("action", flat=True)) == [
         "suspension.lifted",

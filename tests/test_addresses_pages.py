@@ -16,6 +16,9 @@ from django.utils import timezone
 from accounts import assigning, suspending
 from accounts.models import IpAssignment, Service, Suspension, User
 from accounts.safeguards.models import LedgerEntry
+from disclosures import responding
+from disclosures.models import CaseKind
+from tests import abuse
 from tests.cast import DAY, give_address, make_staff, run_service
 from tests.visiting import signed_in
 
@@ -63,14 +66,25 @@ def test_a_service_shows_its_addresses_over_time(alice: User):
     assert "Now" in shown and "Addresses over time" in shown
 
 
-@pytest.mark.parametrize(("ground", "told"), [("billing", "a payment that is missing"), ("abuse", "a report about")])
-def test_a_suspension_is_shown_with_its_reason_and_the_way_out(ground: str, told: str, alice: User):
+def test_a_suspension_is_shown_with_its_reason_and_the_way_out(alice: User):
     service, free = run_service(alice), run_service(alice)
-    placed = suspending.place(alice.account_id, Suspension.Ground(ground), by="system", service_id=service.pk)
+    placed = suspending.place(alice.account_id, Suspension.Ground.BILLING, by="system", service_id=service.pk)
 
-    assert told in words(page_of(alice, own(service))) and "Suspended" not in words(page_of(alice, own(free)))
+    shown = words(page_of(alice, own(service)))
+    assert "a payment that is missing" in shown and "Suspended" not in words(page_of(alice, own(free)))
     assert words(page_of(alice, reverse("accounts:services"))).count("Suspended<") == 1
     suspending.lift(placed.pk, by="system")
+    assert "Suspended" not in words(page_of(alice, own(service)))
+
+
+def test_a_suspension_of_the_abuse_desk_is_shown_until_both_acts_are_done(alice: User):
+    notice = abuse.silent(alice, make_staff("dora", "abuse_desk"), CaseKind.OTHER)
+    service, free = Service.objects.get(pk=notice.service), run_service(alice)
+
+    assert "a report about" in words(page_of(alice, own(service)))
+    assert "Suspended" not in words(page_of(alice, own(free)))
+    responding.acknowledge(notice.pk, by=alice)
+    responding.fix(notice.pk, {item.pk: "Removed." for item in notice.items.all()}, by=alice)
     assert "Suspended" not in words(page_of(alice, own(service)))
 
 

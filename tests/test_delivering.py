@@ -429,8 +429,8 @@ def test_a_crash_between_the_steps_of_the_end_leaves_all_or_nothing(
     assert LedgerEntry.objects.filter(action="packet.destroyed").count() == 1
 
 
-def test_a_ground_without_a_register_gives_nothing(alice: User, lena: User):
-    with pytest.raises(NotActionable, match="no register"):
+def test_a_counter_notice_goes_as_it_was_signed_or_not_at_all(alice: User, lena: User):
+    with pytest.raises(NotActionable, match="goes as it was signed"):
         preparing.make(
             alice.account_id, Ground("counter_notice", case=uuid7()), Choice(("contact",)),
             recipient=legal.make_recipient("complainant").pk, purpose="x", by=lena, submission=uuid7(),

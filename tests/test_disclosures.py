@@ -203,7 +203,7 @@ def test_a_choice_that_cannot_be_is_refused_in_words(alice: User, bob: User, len
     ):
         with pytest.raises(NotActionable, match=said):
             preparing.make(alice.account_id, ground, choice, submission=uuid7(), **facts)
-    with pytest.raises(NotActionable, match="no register"):
+    with pytest.raises(NotActionable, match="opens the contact and nothing else"):
         preparing.make(alice.account_id, Ground("abuse_case", case=uuid7()), IDENTITY, submission=uuid7(), **facts)
     with pytest.raises(NotActionable, match="concerns one account"):
         preparing.make(None, ground, IDENTITY, submission=uuid7(), **facts)

@@ -150,7 +150,7 @@ ERASURES = [
     case("of another account", "UPDATE retention_erasure SET account_id = '{free}' WHERE account_id = '{due}'"),
     case(
         "of another category",
-        "UPDATE retention_erasure SET category = 'notices' WHERE account_id = '{due}' AND category = 'billing'",
+        "UPDATE retention_erasure SET category = 'legal' WHERE account_id = '{due}' AND category = 'billing'",
     ),
     case(
         "unreachable while due",

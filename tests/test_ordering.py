@@ -23,7 +23,13 @@ TOKENS = re.compile(r'name="(csrfmiddlewaretoken|submission)" value="[^"]*"|T?\d
 
 
 # What was given is never changed, its time neither.
-STAYS = {"disclosures_consentgrant", "disclosures_noticechallenge"}
+STAYS = {
+    "disclosures_consentgrant",
+    "disclosures_noticechallenge",
+    "disclosures_abusenotice",
+    "disclosures_abusenoticeitem",
+    "disclosures_strike",
+}
 
 
 def at_one_moment() -> None:

@@ -316,7 +316,7 @@ class AbuseCaseAdmin(RecordAdmin):
         )
         return judging.visible(staff(request), rows)
 
-    @admin.display(description="customer", ordering="act_by")
+    @admin.display(description="customer")
     def answer(self, case: AbuseCase) -> str:
         if case.sent_at is None:  # type: ignore[attr-defined]
             return "not told"
