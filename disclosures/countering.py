@@ -203,7 +203,8 @@ def _put_back(counter_id: UUID, at: dt.datetime) -> bool:
             return False
         counter.put_back_at, counter.put_back_by = at, ledger.SYSTEM
         counter.save(update_fields=["put_back_at", "put_back_by"])
-        lifting.restore(notice, account, case, by=ledger.SYSTEM, at=at)
+        # What nobody swore about stays disabled (17 USC 512(g)(3)(B)).
+        lifting.restore(notice, account, case, by=ledger.SYSTEM, at=at, only=counter.items)
         if lifting.is_suspended(notice):
             lifting.lift(notice, account, case, AbuseNotice.Lifted.PUT_BACK, by=ledger.SYSTEM, at=at)
         lifting.overrule(notice, account, by=ledger.SYSTEM, at=at, why="Put back after a counter-notice.")

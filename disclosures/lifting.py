@@ -7,6 +7,8 @@ counter-notice; complaint withdrawn or refuted; appeal. These work in the transa
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
+from uuid import UUID
 
 from accounts import suspending
 from accounts.errors import NotActionable
@@ -57,9 +59,19 @@ def when_both_are_done(notice: AbuseNotice, account: Account, case: AbuseCase, a
         lift(notice, account, case, Lifted.REMEDIED, by=ledger.SYSTEM, at=at)
 
 
-def restore(notice: AbuseNotice, account: Account, case: AbuseCase, *, by: str, at: dt.datetime) -> int:
-    """Let what we disabled be seen again; return how many places there were."""
+def restore(
+    notice: AbuseNotice,
+    account: Account,
+    case: AbuseCase,
+    *,
+    by: str,
+    at: dt.datetime,
+    only: Collection[UUID] | None = None,
+) -> int:
+    """Let what we disabled be seen again, or `only` some places by their ids; return how many places there were."""
     disabled = notice.items.filter(disabled_at__isnull=False, restored_at=None)
+    if only is not None:
+        disabled = disabled.filter(pk__in=only)
     numbers = sorted(disabled.values_list("number", flat=True))
     disabled.update(restored_at=at, restored_by=by)
     if numbers:
