@@ -7,6 +7,8 @@ from psycopg import Connection
 
 from accounts.models import User
 from disclosures import countering, enforcing
+from disclosures.admin import case_notices
+from disclosures.models import AbuseCase, AbuseReport
 from tests.abuse import NAMES, days_pass, told
 from tests.cast import DAY, make_staff
 
@@ -31,3 +33,14 @@ def test_a_put_back_brings_back_only_what_the_counter_notice_asks_for(alice: Use
     other.refresh_from_db()
     assert one.restored_at is not None
     assert other.restored_at is None, "nobody swore about this place"
+
+
+def test_the_words_of_a_reporter_who_may_not_be_named_are_not_proposed(alice: User, dora: User, owner: Connection):
+    case = told(alice, dora).case
+    named = case_notices._proposed(AbuseCase.objects.get(pk=case))
+    assert named["original"] and named["reporter"]
+    owner.execute("UPDATE disclosures_abusereport SET may_be_named = false WHERE case_id = %s", [case])
+    assert not AbuseReport.objects.get(case=case).may_be_named
+    proposed = case_notices._proposed(AbuseCase.objects.get(pk=case))
+    assert proposed["reporter"] == proposed["original"] == ""
+    assert proposed["locations"] == named["locations"]

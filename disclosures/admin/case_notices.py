@@ -177,7 +177,8 @@ def _proposed(case: AbuseCase) -> dict[str, str]:
         "locations": "\n".join(dict.fromkeys([*places, *([str(case.source)] if case.source and not places else [])])),
         "reporter": (reporter.get("organisation") or reporter.get("contact") or "") if named else "",
         "claim": ", ".join(item["title"] for item in read.get("items") or [] if item.get("title")),
-        "original": str(read.get("text") or "")[:WORDS],
+        # A report's own words are signed, and tell in other ways who wrote them.
+        "original": str(read.get("text") or "")[:WORDS] if named else "",
     }
 
 
