@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from accounts import suspending
@@ -22,7 +22,17 @@ from accounts.models import Account, Suspension, User
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
 from disclosures import abuse_clocks, concluding, judging, lifting, notice_mails, notifying
-from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseCopy, CaseFinding, CaseOutcome, Finding
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    AbuseNoticeItem,
+    CaseCopy,
+    CaseFinding,
+    CaseKind,
+    CaseOutcome,
+    Finding,
+)
+from disclosures.models.cases import ELEMENTS
 from disclosures.notice_mails import Step
 from retention import schedule
 
@@ -30,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 200
 REPORTER = "reporter"
+# What is suspended waits for a person, as long as it takes; the turns of the clock are for the others.
+NOT_SUSPENDED = Q(suspension=None) | Q(lifted_at__isnull=False)
 
 
 def watch(at: dt.datetime | None = None) -> dict[str, int]:
@@ -50,13 +62,21 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
         ),
         (
             "disabled",
-            _ids(open_now.filter(_found_true(), Exists(_undisabled()), material_by__lte=at, remedied_at=None)),
+            _ids(open_now.filter(_valid(), Exists(_undisabled()), material_by__lte=at, remedied_at=None)),
             _disable_due,
         ),
         # Silence is noted once; services are suspended as soon as both findings stand, and again after a dispute.
-        ("lapsed", _ids(unanswered.filter(Q(lapsed_at=None) | Q(lapsed_at__lt=F("act_by")), act_by__lte=at)), _lapse),
-        ("suspended", _ids(unanswered.filter(_found_true(), lapsed_at__isnull=False, suspension=None)), _lapse),
-        ("settled", _ids(open_now.filter(remedied_at__lte=at - schedule.span("settled"))), _settle),
+        (
+            "lapsed",
+            _ids(unanswered.filter(NOT_SUSPENDED, Q(lapsed_at=None) | Q(lapsed_at__lt=F("act_by")), act_by__lte=at)),
+            _lapse,
+        ),
+        (
+            "suspended",
+            _ids(unanswered.filter(_valid(), lapsed_at__isnull=False, suspension=None, act_by__lte=at)),
+            _lapse,
+        ),
+        ("settled", _ids(open_now.filter(NOT_SUSPENDED, remedied_at__lte=at - schedule.span("settled"))), _settle),
     )
     return {word: sum(_tried(act, pk, at) for pk in pks) for word, pks, act in due}
 
@@ -111,14 +131,22 @@ def _ids(notices: QuerySet[AbuseNotice]) -> list[UUID]:
     return list(notices.order_by("sent_at", "pk").values_list("pk", flat=True)[:AT_ONCE])
 
 
-def _found_true() -> Q:
-    """Return the condition that both findings were made: what waits for a person keeps nothing else back."""
-    made = CaseFinding.objects.filter(case=OuterRef("case"), is_met=True)
-    return Q(Exists(made.filter(item=Finding.AUTHENTIC))) & Q(Exists(made.filter(item=Finding.ACCURATE)))
+def _valid() -> Q:
+    """Return the condition that a case is valid (judging.is_valid): what waits for a person keeps nothing else back."""
+    true = Q(*(_met(item) for item in (Finding.AUTHENTIC, Finding.ACCURATE)))
+    return true & (~Q(kind=CaseKind.DMCA) | Q(*(_met(item) for item in ELEMENTS)))
+
+
+def _met(item: str) -> Exists:
+    """Return the condition that the newest finding of an item says it is met."""
+    newest = CaseFinding.objects.filter(case=OuterRef(OuterRef("case")), item=item).order_by("-found_at", "-pk")
+    return Exists(CaseFinding.objects.filter(pk=Subquery(newest.values("pk")[:1]), is_met=True))
 
 
 def _undisabled() -> QuerySet[AbuseNoticeItem]:
-    return AbuseNoticeItem.objects.filter(notice=OuterRef("pk"), disabled_at=None)
+    return AbuseNoticeItem.objects.filter(
+        Q(fixed_at=None) | Q(disputed_at__gte=F("fixed_at")), notice=OuterRef("pk"), disabled_at=None
+    )
 
 
 def _tried(act: Callable[[UUID, dt.datetime], bool], notice_id: UUID, at: dt.datetime) -> bool:
