@@ -80,7 +80,7 @@ def draft(
         at = at or timezone.now()
         if hindrance(notice):
             raise NotActionable(f"Notice {notice.reference}: there is nothing that a counter-notice could bring back.")
-        disabled = set(notice.items.filter(disabled_at__isnull=False).values_list("pk", flat=True))
+        disabled = set(notice.items.filter(disabled_at__isnull=False, restored_at=None).values_list("pk", flat=True))
         chosen = [pk for pk in dict.fromkeys(items) if pk in disabled]
         if not chosen:
             raise NotActionable("Choose at least one place that we disabled.")

@@ -35,6 +35,7 @@ from disclosures.models import (
 from disclosures.models.cases import ELEMENTS
 from disclosures.notice_mails import Step
 from retention import schedule
+from retention.models import Hold
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +122,8 @@ def dispute(
         notice.act_by = max(later, notice.act_by) if notice.act_by else later
         notice.remind_at, notice.reminded_at = abuse_clocks.remind_at(at, notice.act_by), None
         notice.save(update_fields=["remedied_at", "remedied_by", "act_by", "remind_at", "reminded_at"])
+        if not Hold.objects.unreleased().filter(kind=Hold.Kind.AGREEMENT, cause=notice.pk).exists():
+            notifying.place_hold(notice, at)
         notifying.copy(case, CaseCopy.Kind.DISPUTE, f"{item.number}: {seen.strip()}", by.actor, at)
         notifying.record(by.actor, "disputed", case, notice, at, item=item.number, reporter=for_reporter)
         notice_mails.tell(notice, account, Step.DISPUTED, at, once=f"{at:%Y%m%d%H%M%S}")
@@ -215,9 +218,11 @@ def _lapse(notice_id: UUID, at: dt.datetime) -> bool:
             if first:
                 notice_mails.tell(notice, account, Step.LAPSED, at, once=f"{notice.act_by:%Y%m%d%H%M}")
             return first
-        row = suspending.place_within(
-            account, Suspension.Ground.ABUSE, by=ledger.SYSTEM, service_id=notice.service, at=at
-        )
+        row = _suspended(notice, account, at)
+        if row is None:
+            if first:
+                notice_mails.tell(notice, account, Step.LAPSED, at, once=f"{notice.act_by:%Y%m%d%H%M}")
+            return first
         notice.suspension, notice.suspended_at = row.pk, at
         notice.lifted_at, notice.lifted_by, notice.lifted_how, notice.lift_evidence = None, "", "", None
         notice.save(
@@ -226,6 +231,17 @@ def _lapse(notice_id: UUID, at: dt.datetime) -> bool:
         notifying.record(ledger.SYSTEM, "suspended", case, notice, at, suspension=row.pk)
         notice_mails.tell(notice, account, Step.SUSPENDED, at, once=row.pk.hex[-12:])
     return True
+
+
+def _suspended(notice: AbuseNotice, account: Account, at: dt.datetime) -> Suspension | None:
+    """Suspend what a notice is about; None where that service is there no more, which hinders nothing else."""
+    try:
+        with transaction.atomic():
+            return suspending.place_within(
+                account, Suspension.Ground.ABUSE, by=ledger.SYSTEM, service_id=notice.service, at=at
+            )
+    except NotActionable:
+        return None
 
 
 def _settle(notice_id: UUID, at: dt.datetime) -> bool:

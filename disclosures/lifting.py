@@ -7,7 +7,8 @@ counter-notice; complaint withdrawn or refuted; appeal. These work in the transa
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 from uuid import UUID
 
 from accounts import suspending
@@ -41,16 +42,29 @@ def is_suspended(notice: AbuseNotice) -> bool:
 
 
 def lift(
-    notice: AbuseNotice, account: Account, case: AbuseCase, how: str, *, by: str, at: dt.datetime, evidence: str = ""
+    notice: AbuseNotice,
+    account: Account,
+    case: AbuseCase,
+    how: str,
+    *,
+    by: str,
+    at: dt.datetime,
+    evidence: str = "",
+    ends: Mapping[str, Any] | None = None,
 ) -> None:
     """Lift the suspension of a notice on one of the four grounds, and tell the customer."""
     assert notice.suspension is not None  # noqa: S101 - asked before
-    notice.lifted_at, notice.lifted_by, notice.lifted_how = at, by, Lifted(how)
-    notice.lift_evidence = evidence or None
-    notice.save(update_fields=["lifted_at", "lifted_by", "lifted_how", "lift_evidence"])
+    lifted = {"lifted_at": at, "lifted_by": by, "lifted_how": Lifted(how), "lift_evidence": evidence or None}
+    _set(notice, {**lifted, **(ends or {})})
     suspending.lift_within(notice.suspension, by=by, at=at)
     notifying.record(by, "lifted", case, notice, at, how=str(how))
     notice_mails.tell(notice, account, Step.LIFTED, at, once=notice.suspension.hex[-12:])
+
+
+def _set(notice: AbuseNotice, facts: Mapping[str, Any]) -> None:
+    for name, value in facts.items():
+        setattr(notice, name, value)
+    notice.save(update_fields=list(facts))
 
 
 def when_both_are_done(notice: AbuseNotice, account: Account, case: AbuseCase, at: dt.datetime) -> None:
@@ -72,6 +86,9 @@ def restore(
     disabled = notice.items.filter(disabled_at__isnull=False, restored_at=None)
     if only is not None:
         disabled = disabled.filter(pk__in=only)
+    # What a court was asked about stays disabled until it decides.
+    for counter in notice.counters.exclude(stopped_at=None):
+        disabled = disabled.exclude(pk__in=counter.items)
     numbers = sorted(disabled.values_list("number", flat=True))
     disabled.update(restored_at=at, restored_by=by)
     if numbers:
@@ -89,17 +106,19 @@ def end(
     """
     _refuse_untrue(notice, how)
     if how in FELL:
-        if is_suspended(notice):
-            lift(notice, account, case, Lifted.REFUTED, by=by, at=at, evidence=why)
         restore(notice, account, case, by=by, at=at)
         overrule(notice, account, by=by, at=at, why=why)
-    if is_suspended(notice):
+    elif is_suspended(notice):
         raise NotActionable(
             f"Case {case.reference}: services are suspended for it. They run again once both acts are recorded, "
             "after a put-back, when the complaint fell, or by an appeal."
         )
-    notice.ended_at, notice.ended_by, notice.ended_how = at, by, Ended(how)
-    notice.save(update_fields=["ended_at", "ended_by", "ended_how"])
+    ends = {"ended_at": at, "ended_by": by, "ended_how": Ended(how)}
+    if is_suspended(notice):
+        # The complaint fell: the suspension and the matter end as one.
+        lift(notice, account, case, Lifted.REFUTED, by=by, at=at, evidence=why, ends=ends)
+    else:
+        _set(notice, ends)
     notifying.settle_hold(notice, at)
     notifying.record(by, "notice_ended", case, notice, at, how=str(how))
     notice_mails.tell(notice, account, Step.ENDED, at)

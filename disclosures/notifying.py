@@ -85,16 +85,7 @@ def notify(case_id: UUID, claim: Claim, *, by: User, at: dt.datetime | None = No
             AbuseNoticeItem.objects.create(account=account, notice=notice, number=number, location=place, told_at=at)
         notice.letter = notice_mails.send(notice, account, at)
         notice.save(update_fields=["letter"])
-        placing.place_within(
-            account.pk,
-            Hold.Kind.AGREEMENT,
-            by=ledger.SYSTEM,
-            categories=schedule.ANSWER_COVERS,
-            cause=notice.pk,
-            ends_at=at + schedule.span("answer_due"),
-            told=True,
-            at=at,
-        )
+        place_hold(notice, at)
         copy(case, CaseCopy.Kind.NOTICE, "\n".join([claim.words.strip(), *places]), by.actor, at)
         record(by.actor, "notified", case, notice, at)
         replying.tell_reporter(case, replying.Step.PASSED_ON, at)
@@ -113,13 +104,14 @@ def begin(notice: AbuseNotice, at: dt.datetime) -> None:
     """Note a delivery and from it by when the customer must answer, in the caller's transaction."""
     case = AbuseCase.objects.only("kind", "severity", "opened_at").get(pk=notice.case)
     until = abuse_clocks.act_by(notice.kind, case.severity, at)
-    AbuseNotice.objects.filter(pk=notice.pk, delivered_at=None).update(
+    begun = AbuseNotice.objects.filter(pk=notice.pk, delivered_at=None).update(
         delivered_at=at,
         act_by=until,
         remind_at=abuse_clocks.remind_at(at, until),
         material_by=abuse_clocks.material_by(notice.kind, at, case.opened_at),
     )
-    record(ledger.SYSTEM, "delivered", case, notice, at)
+    if begun:
+        record(ledger.SYSTEM, "delivered", case, notice, at)
 
 
 @obligations.owes_answers
@@ -149,7 +141,8 @@ def came_back(notice_id: UUID, *, by: User | None = None, at: dt.datetime | None
     with keyring(), transaction.atomic(durable=True):
         notice, account, case = locked(notice_id)
         at = at or timezone.now()
-        if notice.acknowledged_at or notice.remedied_at or notice.disagreed_at or notice.lapsed_at:
+        answered = notice.acknowledged_at or notice.remedied_at or notice.disagreed_at or notice.countered_at
+        if answered or notice.extended_at or notice.lapsed_at or any(item.fixed_at for item in notice.items.all()):
             raise NotActionable(f"Notice {notice.reference} was answered or its time is over: it did reach somebody.")
         if notice.bounced_at is not None:
             raise NotActionable(
@@ -199,6 +192,22 @@ def locked(notice_id: UUID) -> tuple[AbuseNotice, Account, AbuseCase]:
     case = AbuseCase.objects.select_for_update(of=("self",)).get(pk=notice.case)
     notice.account = account
     return notice, account, case
+
+
+def place_hold(notice: AbuseNotice, at: dt.datetime) -> None:
+    """Hold what is needed while an answer is due, in the transaction that has the account's lock; 30 days in all."""
+    ends_at = notice.sent_at + schedule.span("answer_due")
+    if ends_at > at:
+        placing.place_within(
+            notice.account_id,
+            Hold.Kind.AGREEMENT,
+            by=ledger.SYSTEM,
+            categories=schedule.ANSWER_COVERS,
+            cause=notice.pk,
+            ends_at=ends_at,
+            told=True,
+            at=at,
+        )
 
 
 def settle_hold(notice: AbuseNotice, at: dt.datetime) -> None:

@@ -136,7 +136,7 @@ TABLE = {
     "disagree":               "y    y    y    y   y   y   y   y   y   y   n",
     "ask for time":           "n    y    n    y   n   n   y   n   n   n   n",
     "draft a counter-notice": "n    n    n    n   n   n   y   n   y   n   n",
-    "came back":              "y    y    n    n   n   n   y   n   n   y   n",
+    "came back":              "y    y    n    n   n   n   y   n   n   n   n",
     "reached":                "y    n    y    n   n   n   n   n   n   n   n",
     "disable":                "y    y    y    y   n   y   n   n   n   n   n",
     "dispute":                "n    n    n    n   y   n   n   n   n   n   n",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from uuid import uuid4
 
 import pytest
@@ -213,8 +212,8 @@ def test_nobody_strikes_while_a_counter_notice_disputes_it(alice: User, dora: Us
 
 
 def test_who_counters_has_answered(alice: User, dora: User):
-    counter = sign_counter(alice, dora, signed_ago=dt.timedelta(days=10))
-    enforcing.watch()
+    counter = sign_counter(alice, dora)
+    enforcing.watch(timezone.now() + 20 * DAY)
     notice = AbuseNotice.objects.get(pk=counter.notice_id)
     assert notice.lapsed_at is None and notice.suspension is None
     with pytest.raises(NotActionable, match="answer came"):

@@ -69,8 +69,10 @@ def test_nobody_is_suspended_before_silence_nor_without_two_findings(alice: User
     judging.find(unproven.case, Finding.AUTHENTIC, by=dora, is_met=True)
     refused(lambda: suspend(alice, unproven.service), "no valid notice")
     judging.find(unproven.case, Finding.ACCURATE, by=dora, is_met=True)
-    # Control: with silence and both findings it can be.
+    # Control: with silence and both findings it can be, once.
     assert suspend(alice, unproven.service).lifted_at is None
+    responding.disagree(unproven.pk, by=alice, text="Late.")
+    refused(lambda: suspend(alice, unproven.service), "no valid notice")
 
 
 def test_a_suspension_of_billing_becomes_none_of_abuse(alice: User, dora: User) -> None:
@@ -96,7 +98,8 @@ def test_a_suspension_ends_on_its_grounds_alone(alice: User, dora: User) -> None
     lifted = {"lifted_at": now, "lifted_by": "staff:x"}
     refused(lambda: change(notice, **lifted, lifted_how="remedied"), "not acknowledged and remedied")
     refused(lambda: change(notice, **lifted, lifted_how="put_back"), "nothing was put back")
-    refused(lambda: change(notice, **lifted, lifted_how="refuted"), "lifted_has_evidence")
+    refused(lambda: change(notice, **lifted, lifted_how="refuted"), "did not fall")
+    refused(lambda: change(notice, **lifted, lifted_how="appeal"), "no appeal was decided")
     refused(lambda: change(notice, ended_at=now, ended_by="staff:x", ended_how="closed"), "ended_is_lifted")
     responding.acknowledge(notice.pk, by=alice)
     refused(lambda: change(notice, **lifted, lifted_how="remedied"), "not acknowledged and remedied")
@@ -212,6 +215,21 @@ def test_a_counter_notice_asks_back_what_was_disabled(alice: User, dora: User) -
 
     refused(sign, "asks back what was disabled")
     enforcing.disable(notice.pk, [row.items[0]], by=dora)
+
+    def backdate(**given: object) -> None:
+        with keyring():
+            mine = CounterNotice.objects.get(pk=row.pk)
+            mine.signature, mine.sworn, mine.signed_by = "x", "1", alice.pk
+            facts = {"signed_at": timezone.now(), "put_back_from": counter.put_back_from} | given
+            days = {"put_back_on": facts["put_back_from"], "put_back_latest": counter.put_back_latest}
+            for name, value in (facts | days).items():
+                setattr(mine, name, value)
+            mine.save()
+
+    today = timezone.now().date()
+    refused(lambda: backdate(put_back_from=today), "counted from now")
+    refused(lambda: backdate(signed_at=timezone.now() - 20 * DAY, put_back_from=today), "counted from now")
+    refused(lambda: backdate(put_back_at=timezone.now(), put_back_by="system"), "counted from now")
     sign()
 
 

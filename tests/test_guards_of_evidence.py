@@ -343,6 +343,12 @@ def set_up() -> dict[str, UUID]:
             "INSERT INTO retention_purgeswitch (id, category, is_stopped, set_by, set_at) "
             "VALUES (uuidv7(), 'legal', true, 'system', now())"
         )
+    # One category has no erasure yet, so that a wrong one of it can be tried: only the owner can arrange that.
+    with connect("default", SUPERUSER) as admin:
+        admin.execute("ALTER TABLE retention_erasure DISABLE TRIGGER USER")
+        admin.execute("DELETE FROM retention_erasure WHERE category = 'notices'")
+        for trigger in ("z_guard_erasure_insert", "z_guard_erasure_update", "z_guard_evidence"):
+            admin.execute(f"ALTER TABLE retention_erasure ENABLE ALWAYS TRIGGER {trigger}")
     asked = placing.place(free.account_id, "legal", by=rita.actor, categories=["support"])
     releasing.ask(asked.pk, by=rita, reason="settled")
     assert one and mail and lone

@@ -91,7 +91,7 @@ def packed(user: User, maker: User, **given: Any) -> Packet:
     if "recipient" not in facts:
         facts["recipient"] = facts["legal_request"].recipient
     if facts["basis"] in {"abuse_case", "counter_notice"}:
-        facts["categories"] = ["identity", "contact"]
+        facts["categories"] = ["contact"]
     if facts["basis"] not in {"legal_request"}:
         facts["categories"] = [name for name in facts["categories"] if name != "confidential"]
     with keyring(), transaction.atomic():

@@ -588,6 +588,14 @@ BEGIN
             SELECT 1 FROM public.disclosures_counternotice k WHERE k.notice_id = OLD.id AND k.put_back_at IS NOT NULL) THEN
             RAISE EXCEPTION 'notice %: nothing was put back', OLD.id USING ERRCODE = 'PH003';
         END IF;
+        IF NEW.lifted_how = 'refuted' AND coalesce(NEW.ended_how, '') NOT IN ('withdrawn', 'refuted') THEN
+            RAISE EXCEPTION 'notice %: the complaint did not fall', OLD.id USING ERRCODE = 'PH003';
+        END IF;
+        IF NEW.lifted_how = 'appeal' AND NOT EXISTS (
+            SELECT 1 FROM public.disclosures_strike s
+             WHERE s.notice_id = OLD.id AND s.decided_at IS NOT NULL AND s.overruled_at IS NOT NULL) THEN
+            RAISE EXCEPTION 'notice %: no appeal was decided in favour', OLD.id USING ERRCODE = 'PH003';
+        END IF;
     END IF;
     RETURN NEW;
 END $guard$;
@@ -661,6 +669,13 @@ BEGIN
                  WHERE i.id = w.id AND i.notice_id = NEW.notice_id AND i.disabled_at IS NOT NULL)) THEN
             RAISE EXCEPTION 'a counter-notice asks back what was disabled' USING ERRCODE = 'PH003';
         END IF;
+        -- Ten business days are twelve days at the least; a day less, because a day begins elsewhere at another hour.
+        IF coalesce(NEW.put_back_at, NEW.stopped_at, NEW.forwarded_at) IS NOT NULL
+           OR NEW.signed_at < clock_timestamp() - interval '1 hour' OR NEW.signed_at > clock_timestamp() + interval '1 hour'
+           OR NEW.put_back_from < (NEW.signed_at AT TIME ZONE 'UTC')::date + 11 THEN
+            RAISE EXCEPTION 'counter-notice % is signed now, and its days are counted from now', OLD.id
+                USING ERRCODE = 'PH003';
+        END IF;
         RETURN NEW;
     END IF;
     IF NEW.put_back_on IS DISTINCT FROM OLD.put_back_on AND NEW.put_back_on IS DISTINCT FROM OLD.put_back_from THEN
@@ -728,7 +743,9 @@ BEGIN
         IF NEW.ground = 'abuse' THEN
             PERFORM 1 FROM public.disclosures_abusenotice n
               WHERE n.account_id = NEW.account_id AND n.service IS NOT DISTINCT FROM NEW.service
-                AND n.lapsed_at IS NOT NULL AND n.ended_at IS NULL AND public.case_is_valid(n."case");
+                AND n.lapsed_at IS NOT NULL AND n.ended_at IS NULL AND n.remedied_at IS NULL AND n.disagreed_at IS NULL
+                AND n.countered_at IS NULL AND (n.suspension IS NULL OR n.lifted_at IS NOT NULL)
+                AND public.case_is_valid(n."case");
             IF NOT FOUND THEN
                 RAISE EXCEPTION 'account %: no valid notice went unanswered', NEW.account_id USING ERRCODE = 'PH003';
             END IF;
@@ -743,8 +760,9 @@ BEGIN
         RAISE EXCEPTION 'suspension % stays as it was placed', OLD.id USING ERRCODE = 'PH003';
     END IF;
     IF OLD.lifted_at IS NULL AND NEW.lifted_at IS NOT NULL THEN
-        PERFORM 1 FROM public.disclosures_abusenotice n WHERE n.suspension = OLD.id AND n.lifted_at IS NOT NULL;
-        IF NOT FOUND THEN
+        -- One that no notice names was placed by nobody's act: it may end.
+        PERFORM 1 FROM public.disclosures_abusenotice n WHERE n.suspension = OLD.id AND n.lifted_at IS NULL;
+        IF FOUND THEN
             RAISE EXCEPTION 'suspension % has no ground for being lifted', OLD.id USING ERRCODE = 'PH003';
         END IF;
     END IF;
