@@ -266,6 +266,8 @@ def test_the_pages_of_the_desk_are_accessible(look_round: Callable[..., Round], 
     of_waiting, of_counter = (AbuseCase.objects.get(pk=one) for one in (waiting.case, counter.notice.case))
     desk.look("told", case_page(of_waiting)).look("back", case_page(of_waiting, "came-back"))
     desk.look("strike, given", case_page(of_waiting, "strike")).look("close", case_page(of_waiting, "close"))
+    desk.look("deficiency", case_page(fresh, "deficiency")).look("facts", case_page(fresh, "write-more-facts"))
+    desk.look("passed on", case_page(of_waiting, "write-passed-on"))
     desk.look("stop", case_page(of_counter, "stop-put-back")).press("Record a notice of court action")
     desk.look("stop, empty", status=422).look("advance", case_page(of_counter, "advance-put-back"))
     assert desk.wrong == []

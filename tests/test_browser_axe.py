@@ -177,7 +177,7 @@ def test_pages_for_anybody(look_round: Callable[..., Round]) -> None:
     anybody.look("copyright, empty")
 
     assert anybody.wrong == []
-    assert len(anybody.seen) == 23
+    assert len(anybody.seen) == 24
 
 
 def test_pages_of_a_customer_who_has_nothing_yet(look_round: Callable[..., Round], alice: User) -> None:
