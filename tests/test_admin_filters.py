@@ -17,7 +17,7 @@ from accounts.models import Account, User
 from accounts.roles import ACTS, Role
 from tests.admin_walk import ROLES, World, filters, make_world, rooms
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.beside]
 
 ENDINGS = ("", "__startswith", "__gt")
 

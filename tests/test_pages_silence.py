@@ -25,7 +25,7 @@ from tests.cast import PASSWORD, ask_something, bind, furnish, make_customer, ow
 from tests.pairing import Side, addresses
 from tests.visiting import cancel_of, close_in, confirmed, find_in, signed_in, sql, status_of, text, words
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.beside]
 
 DAY = dt.timedelta(days=1)
 # A little ahead of everything the tests do, so that nothing on a page lies in its future.

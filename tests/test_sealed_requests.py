@@ -28,7 +28,7 @@ from tests.test_pages_silence import OF_RECIPIENTS, SEALED
 from tests.test_sealed_pairs import LONG_AGO, compared, mail_all, pause
 from tests.visiting import sql
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.beside]
 
 
 @pytest.fixture
