@@ -23,8 +23,12 @@ WORDS = 4000
 
 
 def notice_of(case: AbuseCase) -> AbuseNotice | None:
-    """Return what the customer of a case was told, while their account is there."""
-    return AbuseNotice.objects.filter(case=case.pk).order_by("-sent_at").first()
+    """Return what the customer of a case was told, while their account is there; each act of a page asks for it."""
+    known = case.__dict__
+    if "_told" not in known:
+        known["_told"] = AbuseNotice.objects.filter(case=case.pk).order_by("-sent_at").first()
+    found: AbuseNotice | None = known["_told"]
+    return found
 
 
 class NoticeAct(Act):
