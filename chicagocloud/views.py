@@ -190,7 +190,7 @@ def _abuse_notices(account: Account) -> list[dict[str, Any]]:
             "kind": "abuse",
             "reference": notice.reference,
             "due_at": notice.act_by,
-            "is_suspended": notice.suspension is not None and notice.lifted_at is None,
+            "is_suspended": notice.is_suspended,
             "url": reverse("disclosures:abuse_notice", args=[notice.reference]),
         }
         for notice in open_now.order_by("act_by", "pk")[:MOST_TASKS]

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.doors import account_of, customer, customer_page, for_roles
 from accounts.members import Part, may_open
 from accounts.models import Contact, Service
-from disclosures import abuse_words, countering, lifting, responding, striking, sworn
+from disclosures import abuse_words, countering, responding, striking, sworn
 from disclosures.abuse_notice_forms import REASONS, AppealForm, CounterForm, DisagreeForm, FixedForm, SignForm, TimeForm
 from disclosures.models import AbuseNotice, CounterNotice, Strike
 
@@ -61,9 +61,9 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
         "counter": counter if counter is not None and counter.signed_at else None,
         "strike": strike,
         "strike_counts": strike is not None and strike.overruled_at is None and strike.ends_at > now,
-        "is_suspended": lifting.is_suspended(found),
+        "is_suspended": found.is_suspended,
         "is_late": found.act_by is not None and found.act_by <= now,
-        "has_answer": bool(found.remedied_at or found.disagreed_at or found.countered_at),
+        "has_answer": found.is_answered,
         "left": [item for item in items if not item.is_fixed],
         "may_counter": not countering.hindrance(found) and may_open(customer(request), Part.COUNTER),
         "may_ask_for_time": _may_ask(found, now),
@@ -202,8 +202,12 @@ def _service(found: AbuseNotice) -> str:
 
 
 def _may_ask(found: AbuseNotice, now: Any) -> bool:
-    answered = found.remedied_at or found.disagreed_at or found.countered_at or found.lapsed_at or found.ended_at
-    return not answered and found.extended_at is None and found.act_by is not None and now < found.act_by
+    return (
+        not (found.is_answered or found.lapsed_at or found.ended_at)
+        and found.extended_at is None
+        and found.act_by is not None
+        and now < found.act_by
+    )
 
 
 def _known(request: HttpRequest, draft: CounterNotice | None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def state(notice: AbuseNotice, at: dt.datetime) -> State:
     """Return where a notice stands at `at`."""
     if notice.ended_at is not None:
         return State(_("Closed"), "ok")
-    if notice.suspension is not None and notice.lifted_at is None:
+    if notice.is_suspended:
         return State(_("Suspended"), "danger")
     if notice.countered_at is not None:
         return State(_("Counter-notice sent"), "ok")

@@ -205,7 +205,7 @@ def _put_back(counter_id: UUID, at: dt.datetime) -> bool:
         counter.save(update_fields=["put_back_at", "put_back_by"])
         # What nobody swore about stays disabled (17 USC 512(g)(3)(B)).
         lifting.restore(notice, account, case, by=ledger.SYSTEM, at=at, only=counter.items)
-        if lifting.is_suspended(notice):
+        if notice.is_suspended:
             lifting.lift(notice, account, case, AbuseNotice.Lifted.PUT_BACK, by=ledger.SYSTEM, at=at)
         lifting.overrule(notice, account, by=ledger.SYSTEM, at=at, why="Put back after a counter-notice.")
         notifying.record(ledger.SYSTEM, "put_back", case, notice, at, counter=counter.pk)

@@ -171,7 +171,7 @@ def _came_back(notice_id: UUID, at: dt.datetime) -> bool:
 def _remind(notice_id: UUID, at: dt.datetime) -> bool:
     with keyring(), transaction.atomic(durable=True):
         notice, account, case = notifying.locked(notice_id)
-        if notice.remedied_at or notice.disagreed_at or notice.countered_at or notice.lapsed_at:
+        if notice.is_answered or notice.lapsed_at:
             return False
         AbuseNotice.objects.filter(pk=notice.pk).update(reminded_at=at)
         notice_mails.remind(notice, account, at)
@@ -204,7 +204,7 @@ def _lapse(notice_id: UUID, at: dt.datetime) -> bool:
     with keyring(), transaction.atomic(durable=True):
         notice, account, case = notifying.locked(notice_id)
         # Under the lock: whoever answered before has answered.
-        if notice.remedied_at or notice.disagreed_at or notice.countered_at or lifting.is_suspended(notice):
+        if notice.is_answered or notice.is_suspended:
             return False
         if notice.act_by is None or notice.act_by > at:
             return False
@@ -250,7 +250,7 @@ def _settle(notice_id: UUID, at: dt.datetime) -> bool:
         notice, account, case = notifying.locked(notice_id)
         if notice.remedied_at is None or notice.remedied_at > at - schedule.span("settled"):
             return False
-        if notice.acknowledged_at is None and lifting.is_suspended(notice):
+        if notice.acknowledged_at is None and notice.is_suspended:
             return False
         lifting.end(notice, account, case, AbuseNotice.Ended.REMEDIED, by=ledger.SYSTEM, at=at)
         concluding.close_within(

@@ -36,11 +36,6 @@ ENDS = {
 FELL = frozenset({Ended.WITHDRAWN, Ended.REFUTED})
 
 
-def is_suspended(notice: AbuseNotice) -> bool:
-    """Return whether services are suspended because of this notice."""
-    return notice.suspension is not None and notice.lifted_at is None
-
-
 def lift(
     notice: AbuseNotice,
     account: Account,
@@ -69,7 +64,7 @@ def _set(notice: AbuseNotice, facts: Mapping[str, Any]) -> None:
 
 def when_both_are_done(notice: AbuseNotice, account: Account, case: AbuseCase, at: dt.datetime) -> None:
     """Lift a suspension once receipt is acknowledged and the remedy performed (P19)."""
-    if is_suspended(notice) and notice.acknowledged_at is not None and notice.remedied_at is not None:
+    if notice.is_suspended and notice.acknowledged_at is not None and notice.remedied_at is not None:
         lift(notice, account, case, Lifted.REMEDIED, by=ledger.SYSTEM, at=at)
 
 
@@ -108,13 +103,13 @@ def end(
     if how in FELL:
         restore(notice, account, case, by=by, at=at)
         overrule(notice, account, by=by, at=at, why=why)
-    elif is_suspended(notice):
+    elif notice.is_suspended:
         raise NotActionable(
             f"Case {case.reference}: services are suspended for it. They run again once both acts are recorded, "
             "after a put-back, when the complaint fell, or by an appeal."
         )
     ends = {"ended_at": at, "ended_by": by, "ended_how": Ended(how)}
-    if is_suspended(notice):
+    if notice.is_suspended:
         # The complaint fell: the suspension and the matter end as one.
         lift(notice, account, case, Lifted.REFUTED, by=by, at=at, evidence=why, ends=ends)
     else:

@@ -114,7 +114,7 @@ def ask_for_time(notice_id: UUID, *, by: User, reason: str, at: dt.datetime | No
         at = at or timezone.now()
         if notice.extended_at is not None:
             raise NotActionable(f"Notice {notice.reference}: you got more time once. Answer it now.")
-        if notice.remedied_at or notice.disagreed_at or notice.countered_at:
+        if notice.is_answered:
             raise NotActionable(f"Notice {notice.reference}: your answer came. You need no more time.")
         if notice.act_by is None:
             raise NotActionable(f"Notice {notice.reference}: your time has not begun yet.")

@@ -130,7 +130,7 @@ def decide(strike_id: UUID, *, by: User, in_favour: bool, decision: str, at: dt.
             return row
         lifting.overrule(notice, account, by=by.actor, at=at, why=decision.strip())
         if notice.ended_at is None:
-            if lifting.is_suspended(notice):
+            if notice.is_suspended:
                 how = AbuseNotice.Lifted.APPEAL
                 lifting.lift(notice, account, case, how, by=by.actor, at=at, evidence=decision.strip())
             lifting.end(notice, account, case, AbuseNotice.Ended.REFUTED, by=by.actor, at=at, why=decision.strip())

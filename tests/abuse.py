@@ -96,17 +96,16 @@ def silent(user: User, by: User, kind: str = CaseKind.DMCA, *, valid: bool = Tru
     return notice
 
 
-def sign_counter(user: User, by: User, *, signed_ago: dt.timedelta = dt.timedelta(0)) -> CounterNotice:
+def sign_counter(user: User, by: User) -> CounterNotice:
     """Return a signed counter-notice to a copyright notice whose material was disabled."""
     from disclosures import countering  # noqa: PLC0415 - only who counters needs it
 
-    notice = told(user, by, ago=signed_ago + 3 * DAY)
-    enforcing.watch(timezone.now() - signed_ago - DAY)
+    notice = told(user, by, ago=3 * DAY)
+    enforcing.watch(timezone.now() - DAY)
     words = countering.Words("fair_use", "It is a review.", email="alice@alice.example", **NAMES)
     pks = list(notice.items.values_list("pk", flat=True))
-    at = timezone.now() - signed_ago
-    row = countering.draft(notice.pk, pks, words, by=user, at=at)
-    return countering.sign(row.pk, by=user, signature="alice  canary", at=at)
+    row = countering.draft(notice.pk, pks, words, by=user)
+    return countering.sign(row.pk, by=user, signature="alice  canary")
 
 
 def days_pass(owner: Connection, table: str, pk: object, **columns: str) -> None:

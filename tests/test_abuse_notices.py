@@ -14,7 +14,7 @@ from accounts.errors import NotActionable
 from accounts.keys.identifiers import uuid7
 from accounts.models import Account, Contact, Suspension, User
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
-from disclosures import concluding, enforcing, judging, lifting, notifying, responding
+from disclosures import concluding, enforcing, judging, notifying, responding
 from disclosures.models import AbuseCase, AbuseNotice, CaseCopy, CaseKind, CaseOutcome, Finding
 from retention import closing, plans, purge
 from retention.models import Erasure, Hold
@@ -329,7 +329,7 @@ def test_a_case_behind_a_standing_suspension_is_not_closed(alice: User, dora: Us
     notice = silent(alice, dora)
     with pytest.raises(NotActionable, match="services are suspended"):
         concluding.close(notice.case, CaseOutcome.UNANSWERED, by=dora, reason="Nobody answered.")
-    assert standing(alice) == 1 and lifting.is_suspended(AbuseNotice.objects.get(pk=notice.pk))
+    assert standing(alice) == 1 and AbuseNotice.objects.get(pk=notice.pk).is_suspended
     with pytest.raises(NotActionable, match="abuse desk"):
         suspending.lift(notice.suspension, by="staff:x")
 

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from accounts.errors import NotActionable
 from accounts.models import Suspension, User
-from disclosures import abuse_clocks, countering, enforcing, lifting, responding, striking, sworn
+from disclosures import abuse_clocks, countering, enforcing, responding, striking, sworn
 from disclosures.models import AbuseCase, AbuseNotice, CaseKind, CaseOutcome, CounterNotice, Strike
 from tests.abuse import NAMES, complain, days_pass, read, sign_counter, silent, told
 from tests.cast import DAY, make_staff
@@ -107,7 +107,7 @@ def test_material_comes_back_by_the_clock_on_its_day_and_everything_with_it(alic
 
 def test_a_put_back_lifts_the_suspension(alice: User, dora: User, owner: Connection):
     notice = silent(alice, dora)
-    assert lifting.is_suspended(notice)
+    assert notice.is_suspended
     row = countering.draft(notice.pk, items(notice), WORDS, by=alice)
     countering.sign(row.pk, by=alice, signature="Alice Canary")
     assert Suspension.objects.standing().filter(account=alice.account_id).exists(), "signing alone lifts nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,14 @@ from django.utils import timezone
 from accounts.admin_base import Act, Eyes, Identifiers, Section, asking
 from accounts.models import User
 from accounts.templatetags.portal_tags import day, moment
-from disclosures import abuse_clocks, countering, enforcing, judging, lifting, notifying, striking
-from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CounterNotice, Strike, TiplineReport
+from disclosures import abuse_clocks, countering, enforcing, judging, notifying, striking
+from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseKind, CounterNotice, Strike, TiplineReport
 from disclosures.notifying import MOST_ITEMS, NOTIFY, Claim
 from disclosures.striking import STRIKE
 from retention import schedule
 
 RECENT = 50
+ENDED = "This case has ended; that stays."
 NOT_TOLD = "The customer was not told yet."
 WORDS = 4000
 
@@ -38,7 +40,7 @@ class NoticeAct(Act):
 
     def hindrance(self, record: Any, user: User) -> str:
         if record.closed_at:
-            return "This case has ended; that stays."
+            return ENDED
         notice = notice_of(record)
         if notice is None:
             return NOT_TOLD
@@ -71,7 +73,7 @@ class NameComplainant(Act):
     form_class = ComplainantForm
 
     def hindrance(self, record: Any, user: User) -> str:
-        return "This case has ended; that stays." if record.closed_at else ""
+        return ENDED if record.closed_at else ""
 
     def consequences(self, record: Any) -> list[str]:
         return ["Only this recipient can be given anything of the customer for this case."]
@@ -96,7 +98,7 @@ class ReportToTipline(Act):
 
     def hindrance(self, record: Any, user: User) -> str:
         if record.closed_at:
-            return "This case has ended; that stays."
+            return ENDED
         if record.kind != CaseKind.CSAM:
             return "Only cases of children are reported there."
         return "It was reported." if TiplineReport.objects.filter(case=record).exists() else ""
@@ -143,7 +145,7 @@ class Notify(Act):
 
     def hindrance(self, record: Any, user: User) -> str:
         if record.closed_at:
-            return "This case has ended; that stays."
+            return ENDED
         if record.kind == CaseKind.CSAM:
             return "Nobody is told of these cases (18 USC 2258A)."
         if record.found != AbuseCase.Found.ONE:
@@ -170,7 +172,7 @@ class Notify(Act):
 
 def _proposed(case: AbuseCase) -> dict[str, str]:
     """Return what the newest report with words of its own offers for the notice."""
-    row = AbuseReport.objects.filter(case=case, is_repeat=False).defer("raw").order_by("-received_at", "-pk").first()
+    row = case.worded_report()
     read: dict[str, Any] = (row.read if row is not None else None) or {}
     places = [item["url"] for item in read.get("items") or [] if item.get("url")]
     for source in read.get("sources") or []:
@@ -227,6 +229,10 @@ class Reached(NoticeAct):
         return "The time of the customer began."
 
 
+def _choices(items: Iterable[AbuseNoticeItem]) -> list[tuple[str, str]]:
+    return [(str(item.pk), f"{item.number}: {item.location}") for item in items]
+
+
 class DisableForm(forms.Form):
     """Which places."""
 
@@ -250,7 +256,7 @@ class Disable(NoticeAct):
         form: Any = DisableForm(data)
         notice = notice_of(record)
         left = notice.items.filter(disabled_at=None) if notice is not None else []
-        form.fields["items"].choices = [(str(item.pk), f"{item.number}: {item.location}") for item in left]
+        form.fields["items"].choices = _choices(left)
         return asking(form)
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
@@ -284,7 +290,7 @@ class Dispute(NoticeAct):
         form: Any = DisputeForm(data)
         notice = notice_of(record)
         items = [item for item in notice.items.all() if item.is_fixed] if notice is not None else []
-        form.fields["item"].choices = [(str(item.pk), f"{item.number}: {item.location}") for item in items]
+        form.fields["item"].choices = _choices(items)
         return asking(form)
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
@@ -515,7 +521,7 @@ def _suspended(notice: AbuseNotice) -> str:
     if notice.suspended_at is None:
         return "no"
     since = f"since {moment(notice.suspended_at)}"
-    return since if lifting.is_suspended(notice) else f"{since}, lifted: {notice.get_lifted_how_display()}"
+    return since if notice.is_suspended else f"{since}, lifted: {notice.get_lifted_how_display()}"
 
 
 def _counter(eyes: Eyes, notice: AbuseNotice) -> list[Section]:

@@ -31,6 +31,7 @@ from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment, moment_text
 from disclosures import concluding, judging, reporting
 from disclosures.admin import case_letters, case_notices
+from disclosures.admin.case_notices import ENDED
 from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
@@ -38,7 +39,6 @@ OPEN_RAW = "disclosures.open_report"
 SHOWN_REPORTS = 20
 RECENT = 50
 HOUR = dt.timedelta(hours=1)
-ENDED = "This case has ended; that stays."
 
 
 class CaseAct(Act):
@@ -215,7 +215,7 @@ def about(eyes: Eyes, record: AbuseCase) -> Section:
 
 def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
     """Return what the newest report with words of its own says."""
-    row = record.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk").first()
+    row = record.worded_report()
     if row is None:
         return Section("What was reported", empty="Nothing yet.")
     read: dict[str, Any] = row.read or {}

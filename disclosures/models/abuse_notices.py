@@ -193,6 +193,16 @@ class AbuseNotice(OfAccount):
     def __str__(self) -> str:
         return self.reference
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether nothing more is needed of the customer (see `unanswered`): remedied, disagreed with or countered."""
+        return any((self.remedied_at, self.disagreed_at, self.countered_at))
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether services are suspended because of it."""
+        return self.suspension is not None and self.lifted_at is None
+
 
 class AbuseNoticeItem(OfAccount):
     """One place a notice is about, and what was done there, by whom and when."""

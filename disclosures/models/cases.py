@@ -199,6 +199,10 @@ class AbuseCase(models.Model):
     def __str__(self) -> str:
         return self.reference
 
+    def worded_report(self) -> AbuseReport | None:
+        """Return the newest report with words of its own, without the raw message."""
+        return self.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk").first()
+
     def key_place(self) -> tuple[UUID, str]:
         """A case is sealed under a key of its own."""
         return self.pk, Category.NOTICES.value
