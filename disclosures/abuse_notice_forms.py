@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import clean_email
+from accounts.uploading import UploadsField
 from disclosures.models import AbuseNoticeItem, CounterNotice
 from disclosures.report_forms import Words
 from disclosures.responding import LONGEST_DONE
@@ -31,6 +32,7 @@ class FixedForm(forms.Form):
         help_text=_("Write for example: I removed the file."),
         missing=_("Say what you did there."),
     )
+    attached = UploadsField(label=_("Files that show it"), required=False)
 
     def __init__(self, left: Sequence[AbuseNoticeItem], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -7,6 +7,7 @@ never read here. GET changes nothing; a POST that did something redirects.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -15,12 +16,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.doors import account_of, customer, customer_page, for_roles
+from accounts.doors import account_of, customer, customer_page, for_roles, is_too_often, too_often
+from accounts.downloading import download
 from accounts.members import Part, may_open
 from accounts.models import Contact, Service
+from accounts.uploading import REFUSED, takes_files
 from disclosures import abuse_words, countering, responding, striking, sworn
 from disclosures.abuse_notice_forms import REASONS, AppealForm, CounterForm, DisagreeForm, FixedForm, SignForm, TimeForm
-from disclosures.models import AbuseNotice, CounterNotice, Strike
+from disclosures.models import AbuseNotice, CounterNotice, NoticeFile, Strike
 
 A_PAGE = 25
 
@@ -57,6 +60,7 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
         "means": abuse_words.MEANS[found.kind],
         "state": abuse_words.state(found, now),
         "items": items,
+        "files": found.files.defer("content").order_by("sent_at", "pk"),
         "service": _service(found),
         "counter": counter if counter is not None and counter.signed_at else None,
         "strike": strike,
@@ -86,20 +90,34 @@ def acknowledge(request: HttpRequest, reference: str) -> HttpResponse:
 
 @customer_page
 @for_roles(Part.NOTICES)
+@takes_files
 def fixed(request: HttpRequest, reference: str) -> HttpResponse:
-    """Take what was done at which places."""
+    """Take what was done at which places, and files that show it."""
     found = _own(request, reference)
+    if request.FILES and is_too_often(request, "send_file"):
+        return too_often(request)
     items = list(found.items.all())
-    form = FixedForm([item for item in items if not item.is_fixed], request.POST or None)
+    form = FixedForm([item for item in items if not item.is_fixed], request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        done = responding.fix(found.pk, form.done_by_item(), by=customer(request))
+        files = form.cleaned_data["attached"]
+        done = responding.fix(found.pk, form.done_by_item(), by=customer(request), files=files)
         words = (
             _("We have what you did. Thank you.") if done.remedied_at else _("We have this part. Some places are left.")
         )
         messages.success(request, words)
         return redirect("disclosures:abuse_notice", reference)
     context = {"notice": found, "form": form, "disputed": [item for item in items if item.seen and not item.is_fixed]}
-    return render(request, "disclosures/abuse_fixed.html", context)
+    status = REFUSED if "attached" in form.errors else 200
+    return render(request, "disclosures/abuse_fixed.html", context, status=status)
+
+
+@customer_page
+@for_roles(Part.NOTICES)
+def notice_file(request: HttpRequest, reference: str, file: UUID) -> HttpResponse:
+    """Give one file that the customer sent out, as a download."""
+    own = NoticeFile.objects.filter(account=account_of(request))
+    found = get_object_or_404(own, pk=file, notice__reference=reference)
+    return download(request, found.name, found.media_type, bytes(found.content))
 
 
 @customer_page

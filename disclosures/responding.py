@@ -8,7 +8,8 @@ before the clock.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -20,8 +21,9 @@ from accounts.keys.keyring import keyring
 from accounts.members import Part
 from accounts.models import User
 from accounts.safeguards.cards import refuse_card_number
+from accounts.uploads import Upload
 from disclosures import abuse_clocks, lifting, notice_mails, notifying, replying
-from disclosures.models import AbuseNotice, CaseCopy
+from disclosures.models import AbuseCase, AbuseNotice, CaseCopy, CaseFile, NoticeFile
 from disclosures.notice_mails import Step
 
 LONGEST_DONE = 2_000
@@ -44,10 +46,18 @@ def acknowledge(notice_id: UUID, *, by: User, at: dt.datetime | None = None) -> 
     return notice
 
 
-def fix(notice_id: UUID, done: Mapping[UUID, str], *, by: User, at: dt.datetime | None = None) -> AbuseNotice:
+def fix(
+    notice_id: UUID,
+    done: Mapping[UUID, str],
+    *,
+    by: User,
+    files: Sequence[Upload] = (),
+    at: dt.datetime | None = None,
+) -> AbuseNotice:
     """Record what was done at each place, by the id of the item; return the notice, remedied when all are fixed.
 
-    Raises NotActionable for a place that is not in the notice, one without words, and one that is fixed already.
+    `files` show what was done; the case keeps a copy of its own. Raises NotActionable for a place that is not in the
+    notice, one without words, and one that is fixed already.
     """
     refuse_card_number("\n".join(done.values()))
     with keyring(), transaction.atomic(durable=True):
@@ -67,8 +77,9 @@ def fix(notice_id: UUID, done: Mapping[UUID, str], *, by: User, at: dt.datetime 
         _answered_before_it_was_accepted(notice, at)
         said = "\n".join(f"{items[pk].number}: {words.strip()}" for pk, words in done.items())
         notifying.copy(case, CaseCopy.Kind.REMEDY, said, by.actor, at)
+        sent = [_keep(notice, case, file, by, at) for file in files]
         numbers = sorted(items[pk].number for pk in done)
-        notifying.record(by.actor, "fixed", case, notice, at, items=numbers)
+        notifying.record(by.actor, "fixed", case, notice, at, items=numbers, files=sent)
         if all(item.is_fixed for item in items.values()):
             notice.remedied_at, notice.remedied_by = at, by.pk
             notice.save(update_fields=["remedied_at", "remedied_by"])
@@ -78,6 +89,14 @@ def fix(notice_id: UUID, done: Mapping[UUID, str], *, by: User, at: dt.datetime 
             notifying.settle_hold(notice, at)
         lifting.when_both_are_done(notice, account, case, at)
     return notice
+
+
+def _keep(notice: AbuseNotice, case: AbuseCase, file: Upload, by: User, at: dt.datetime) -> UUID:
+    """Keep a file twice, for the account and for the case, each under its own key; return the id of the case's."""
+    about = {"name": file.name, "media_type": file.media_type, "size": file.size, "content": file.content}
+    NoticeFile.objects.create(account_id=notice.account_id, notice=notice, sent_at=at, sent_by=by.pk, **about)
+    sha256 = hashlib.sha256(file.content).hexdigest()
+    return CaseFile.objects.create(case=case, sha256=sha256, sent_at=at, sent_by=by.actor, **about).pk
 
 
 def disagree(notice_id: UUID, *, by: User, text: str, at: dt.datetime | None = None) -> AbuseNotice:

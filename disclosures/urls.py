@@ -33,6 +33,7 @@ urlpatterns = [
     path("notices/<slug:reference>/", abuse_notice_views.notice, name="abuse_notice"),
     path("notices/<slug:reference>/acknowledge/", abuse_notice_views.acknowledge, name="abuse_acknowledge"),
     path("notices/<slug:reference>/fixed/", abuse_notice_views.fixed, name="abuse_fixed"),
+    path("notices/<slug:reference>/files/<uuid:file>/", abuse_notice_views.notice_file, name="abuse_notice_file"),
     path("notices/<slug:reference>/disagree/", abuse_notice_views.disagree, name="abuse_disagree"),
     path("notices/<slug:reference>/time/", abuse_notice_views.more_time, name="abuse_time"),
     path("notices/<slug:reference>/counter/", abuse_notice_views.counter, name="counter"),

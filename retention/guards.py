@@ -40,6 +40,7 @@ NARROWER = {
         "disclosures_aggregatetable": "SELECT, INSERT",
         "disclosures_approval": "SELECT, INSERT, UPDATE",
         "disclosures_casecopy": "SELECT, INSERT",
+        "disclosures_casefile": "SELECT, INSERT",
         "disclosures_casefinding": "SELECT, INSERT",
         "disclosures_casenote": "SELECT, INSERT",
         "disclosures_compulsion": "SELECT, INSERT, UPDATE",

@@ -65,6 +65,7 @@ OPEN_WHEN_CLOSED = frozenset(
         "disclosures:abuse_notice",
         "disclosures:abuse_acknowledge",
         "disclosures:abuse_fixed",
+        "disclosures:abuse_notice_file",
         "disclosures:abuse_disagree",
         "disclosures:abuse_time",
         "disclosures:counter",

@@ -62,11 +62,13 @@ from disclosures.models import (
     AbuseCase,
     AbuseNotice,
     AbuseNoticeItem,
+    CaseFile,
     CaseFinding,
     CaseKind,
     ConsentGrant,
     CounterNotice,
     Finding,
+    NoticeFile,
     Severity,
     Strike,
 )
@@ -286,6 +288,9 @@ def abuse_rows(user: User, service: Service, at: dt.datetime) -> None:
     place = AbuseNoticeItem.objects.create(
         **own, notice=notice, number=1, location=f"https://www.example/{named}", told_at=at
     )
+    file = {"name": f"{named}.txt", "media_type": "text/plain", "size": 7, "content": b"It goes", "sent_at": at}
+    NoticeFile.objects.create(**own, notice=notice, sent_by=user.pk, **file)
+    CaseFile.objects.create(case=case, sha256="0" * 64, sent_by=user.actor, **file)
     CounterNotice.objects.create(
         **own,
         notice=notice,

@@ -42,7 +42,7 @@ from accounts.models import (
     User,
 )
 from accounts.safeguards.models import Heartbeat
-from disclosures.models import AbuseNotice, AbuseReport, ConsentGrant, Recipient, ToldNotice
+from disclosures.models import AbuseNotice, AbuseReport, CaseFile, ConsentGrant, NoticeFile, Recipient, ToldNotice
 from retention import cancelling, closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.admin_walk import ROLES, World, a_record, make_world
@@ -151,6 +151,12 @@ def _value(town: Town, person: str, name: str, key: str) -> Any:
         return {"number": 1, "part": "records.json"}[key]
     if name == "admin:disclosures_abusecase_raw" and key == "report":
         return AbuseReport.objects.order_by("received_at", "pk")[0].pk
+    if name == "admin:disclosures_abusecase_file" and key == "file":
+        return CaseFile.objects.order_by("sent_at", "pk")[0].pk
+    if name == "admin:disclosures_abusecase_file":
+        return CaseFile.objects.order_by("sent_at", "pk")[0].case_id
+    if name == "disclosures:abuse_notice_file" and key == "file":
+        return NoticeFile.objects.filter(account_id=subject.account_id).earliest("sent_at").pk
     if key == "object_id":
         room: Any = next(r for r in admin.site._registry.values() if name.startswith(f"admin:{_stem(r)}_"))
         return a_record(room, town.world).pk

@@ -47,7 +47,7 @@ from accounts.models import (
 from accounts.models.account import OfAccount
 from accounts.safeguards import outbox
 from accounts.safeguards.models import OutboxMessage
-from disclosures.models import AbuseNotice, ConsentGrant, Recipient, ToldNotice
+from disclosures.models import AbuseNotice, ConsentGrant, NoticeFile, Recipient, ToldNotice
 from retention import closing
 from retention.models import DeletionRequest, PrivacyRequest
 from tests.cast import PASSWORD, furnish, make_customer
@@ -230,6 +230,7 @@ def addresses(side: Side) -> dict[str, str]:
         "disclosures:delivery": ["unknown"],
         **{f"disclosures:{page}": [_notice_reference(side)] for page in ("notice", "notice_copy", "notice_give_up")},
         **{f"disclosures:{page}": [_abuse_reference(side)] for page in ABUSE_PAGES},
+        "disclosures:abuse_notice_file": [_abuse_reference(side), first(NoticeFile, side, "sent_at")],
         "disclosures:consent_share": [_partner()],
         "disclosures:consent_withdraw": [_consent_reference(side)],
         "retention:export": exported,
@@ -259,10 +260,10 @@ def _first_of(model: Any, side: Side) -> UUID:
     return row.pk if row else uuid4()
 
 
-def first(model: type[OfAccount], side: Side) -> UUID:
+def first(model: type[OfAccount], side: Side, time: str = "created_at") -> UUID:
     """Return the id of a side's first row of a table, or one that no row has."""
     rows: Any = model._default_manager.filter(account=side.account_id)
-    found: UUID | None = rows.order_by("created_at", "pk").values_list("pk", flat=True).first()
+    found: UUID | None = rows.order_by(time, "pk").values_list("pk", flat=True).first()
     return found or uuid4()
 
 

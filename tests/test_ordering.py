@@ -29,6 +29,7 @@ STAYS = {
     "disclosures_abusenotice",
     "disclosures_abusenoticeitem",
     "disclosures_strike",
+    "disclosures_noticefile",
 }
 
 

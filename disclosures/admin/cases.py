@@ -15,13 +15,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin.links import account_link
-from accounts.admin_base import Act, Eyes, Identifiers, RecordAdmin, Section, asking, staff
+from accounts.admin_base import ERASED, Act, Eyes, Identifiers, RecordAdmin, Section, asking, staff
 from accounts.downloading import download
 from accounts.errors import NotActionable
 from accounts.models import Service, User
@@ -32,7 +32,7 @@ from accounts.templatetags.portal_tags import moment, moment_text
 from disclosures import concluding, judging, reporting
 from disclosures.admin import case_letters, case_notices
 from disclosures.admin.case_notices import ENDED
-from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind, CaseOutcome, Finding
+from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
 OPEN_RAW = "disclosures.open_report"
@@ -375,6 +375,7 @@ class AbuseCaseAdmin(RecordAdmin):
             Section(title, head=("Came", "How", "Format", "Repeat", "Raw message"), rows=rows),
             self._earlier(eyes, record),
             case_notices.copies(eyes, record),
+            _files(eyes, record),
             self._notes(eyes, record),
             self._timeline(eyes, record),
         ]
@@ -407,9 +408,13 @@ class AbuseCaseAdmin(RecordAdmin):
         return Section("Timeline", head=("When", "What", "Who"), rows=rows)
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the raw messages besides the pages."""
-        view = self.admin_site.admin_view(self.raw_view)
-        return [path("<uuid:object_id>/raw/<uuid:report>/", view, name=self.url_name("raw")), *super().get_urls()]
+        """Return the raw messages and the customer's files besides the pages."""
+        raw, file = (self.admin_site.admin_view(view) for view in (self.raw_view, self.file_view))
+        return [
+            path("<uuid:object_id>/raw/<uuid:report>/", raw, name=self.url_name("raw")),
+            path("<uuid:object_id>/files/<uuid:file>/", file, name=self.url_name("file")),
+            *super().get_urls(),
+        ]
 
     def raw_view(self, request: HttpRequest, object_id: UUID, report: UUID) -> HttpResponse:
         """Give a raw message out as a download, recorded before; it is never shown in the browser."""
@@ -422,6 +427,35 @@ class AbuseCaseAdmin(RecordAdmin):
             raise Http404
         ledger.record(user.actor, reporting.action(case, "opened_raw"), case.pk, report=row.pk)
         return download(request, f"{case.reference}.eml", "application/octet-stream", bytes(row.raw))
+
+    def file_view(self, request: HttpRequest, object_id: UUID, file: UUID) -> HttpResponse:
+        """Give a file that the customer sent out as a download, recorded before; it is never shown in the browser."""
+        user = staff(request)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        case = self.one(request, object_id)
+        row = CaseFile.objects.filter(pk=file, case=case).first()
+        name = Eyes(user).on(row, "name") if row is not None else ERASED
+        if row is None or name == ERASED:
+            raise Http404
+        ledger.record(user.actor, reporting.action(case, "opened_file"), case.pk, file=row.pk)
+        return download(request, name, row.media_type, bytes(row.content))
+
+
+def _files(eyes: Eyes, case: AbuseCase) -> Section:
+    """Return the files that the customer sent to show what they did, newest first."""
+    rows = [
+        (moment(row.sent_at), eyes.who(row.sent_by), _file_link(row, eyes.on(row, "name")))
+        for row in case.files.defer("content").order_by("-sent_at", "-pk")[:RECENT]
+    ]
+    return Section("Files that show what was done", head=("When", "Who", "File"), rows=rows)
+
+
+def _file_link(row: CaseFile, name: str) -> Any:
+    where = reverse("admin:disclosures_abusecase_file", args=[row.case_id, row.pk])
+    return format_html('<a href="{}">{}</a> ({} bytes)', where, name, row.size)
 
 
 def _repeat(row: AbuseReport) -> str:

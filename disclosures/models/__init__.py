@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from disclosures.models.abuse_notices import AbuseNotice, AbuseNoticeItem, CounterNotice, Strike
+from disclosures.models.abuse_notices import AbuseNotice, AbuseNoticeItem, CounterNotice, NoticeFile, Strike
 from disclosures.models.cases import (
     ELEMENTS,
     AbuseCase,
     AbuseReport,
     CaseCopy,
+    CaseFile,
     CaseFinding,
     CaseKind,
     CaseNote,
@@ -54,6 +55,7 @@ __all__ = [
     "AbuseNoticeItem",
     "AbuseReport",
     "CaseCopy",
+    "CaseFile",
     "CaseFinding",
     "CaseKind",
     "CaseNote",
@@ -81,6 +83,7 @@ __all__ = [
     "LegalRequest",
     "NoticeChallenge",
     "NoticeCopy",
+    "NoticeFile",
     "Outcome",
     "Packet",
     "PacketPart",

@@ -17,7 +17,8 @@ from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.datamap.declaring import STAFF_ONLY
 from accounts.keys.identifiers import reference
 from accounts.models.account import OfAccount
-from accounts.safeguards.fields import SealedText
+from accounts.models.support import MediaType
+from accounts.safeguards.fields import SealedBytes, SealedText
 from disclosures.models.cases import CaseKind
 
 
@@ -271,6 +272,30 @@ class AbuseNoticeItem(OfAccount):
     def is_disabled(self) -> bool:
         """Whether we keep it from being seen."""
         return self.disabled_at is not None and self.restored_at is None
+
+
+class NoticeFile(OfAccount):
+    """A file that shows what the customer did about a notice; served as a download only."""
+
+    notice = models.ForeignKey(AbuseNotice, on_delete=models.PROTECT, related_name="files")
+    name = SealedText(max_length=200)
+    media_type = models.CharField(max_length=20, choices=MediaType)
+    size = models.PositiveIntegerField()
+    content = SealedBytes()
+    sent_at = models.DateTimeField()
+    sent_by = models.UUIDField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.NOTICES,
+        label="File about what you did",
+        time="sent_at",
+        purposes=(Purpose.LAW,),
+        source="you",
+        fields={"name": Held("File name", reach=Reach.CONTENT), "content": Held("File", reach=Reach.CONTENT)},
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["notice", "sent_at"], name="notice_file_by_notice")]
 
 
 class CounterNotice(OfAccount):

@@ -18,7 +18,7 @@ from django.db.models import Q
 from accounts.datamap import Category, Ends, Held, Personal, Purpose
 from accounts.datamap.declaring import NOBODY, STAFF_ONLY
 from accounts.keys.identifiers import reference, uuid7
-from accounts.models import Account
+from accounts.models import Account, MediaType
 from accounts.safeguards.fields import SealedBytes, SealedJSON, SealedText
 from disclosures.models.recipients import Recipient
 
@@ -379,6 +379,35 @@ class CaseCopy(OfCase):
 
     class Meta:
         indexes = [models.Index(fields=["case", "-written_at"], name="case_copy_newest")]
+
+
+class CaseFile(OfCase):
+    """A file that the customer sent to show what they did, in the case's own copy: it outlives the account's."""
+
+    case = models.ForeignKey(AbuseCase, on_delete=models.PROTECT, related_name="files")
+    name = SealedText(max_length=200)
+    media_type = models.CharField(max_length=20, choices=MediaType)
+    size = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    content = SealedBytes()
+    sent_by = models.CharField(max_length=60)
+    sent_at = models.DateTimeField()
+
+    personal: ClassVar[Personal] = Personal(
+        category=Category.NOTICES,
+        label="File in an abuse case",
+        time="sent_at",
+        purposes=(Purpose.LAW,),
+        source="the customer",
+        fields={"name": Held("File name", shown=STAFF_ONLY), "content": Held("File", shown=STAFF_ONLY)},
+        plain={"sha256": "a hash of the file", "sent_by": "an id"},
+        account="",
+        ends=Ends.KEY,
+        shown=STAFF_ONLY,
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["case", "-sent_at"], name="case_file_newest")]
 
 
 class TiplineReport(OfCase):
