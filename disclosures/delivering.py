@@ -27,8 +27,12 @@ from accounts.errors import NotActionable
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger, outbox
-from disclosures import packing
+from disclosures import judging, lifting, packing
 from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    Basis,
+    CaseOutcome,
     ConsentGrant,
     Delivery,
     Disclosure,
@@ -132,17 +136,41 @@ def find(token: str, at: dt.datetime | None = None) -> Delivery | None:
 
 
 def has_ended(disclosure: Disclosure, at: dt.datetime) -> bool:
-    """Return whether a released disclosure gives nothing more: a mistake, no consent any more, a request stopped."""
+    """Return whether a released disclosure gives nothing more: a mistake, no consent any more, a request stopped.
+
+    Nor for a complaint that fell, and the contact not once its customer answered (P17). The database asks the same.
+    """
     if Incident.objects.filter(disclosure=disclosure.pk).exists():
         return True
     if disclosure.consent is not None:
         return not ConsentGrant.objects.live(at).filter(pk=disclosure.consent).exists()
+    if disclosure.case is not None:
+        return _case_ended(disclosure)
     if disclosure.legal_request_id is None:
         return False
     told = LegalNotice.objects.filter(request=disclosure.legal_request_id, account=disclosure.account_id)
     challenged = NoticeChallenge.objects.filter(Q(ended_at=None) | Q(ended_how=NoticeChallenge.Ending.QUASHED))
     stopped = LegalRequest.objects.filter(pk=disclosure.legal_request_id, outcome__in=STOPPING)
     return challenged.filter(notice__in=told.values("pk")).exists() or stopped.exists()
+
+
+def _case_ended(disclosure: Disclosure) -> bool:
+    case = AbuseCase.objects.get(pk=disclosure.case)
+    if case.outcome and lifting.ENDS[CaseOutcome(case.outcome)] in lifting.FELL:
+        return True
+    if not judging.is_valid(case):
+        return True
+    if disclosure.basis != Basis.ABUSE_CASE:
+        return False
+    unheard = AbuseNotice.objects.filter(
+        account=disclosure.account_id,
+        case=case.pk,
+        acknowledged_at=None,
+        remedied_at=None,
+        disagreed_at=None,
+        countered_at=None,
+    )
+    return not unheard.exclude(items__fixed_at__isnull=False).exists()
 
 
 def open_link(token: str, *, ip: str, agent: str, at: dt.datetime | None = None) -> tuple[str, bytes]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts.errors import NotActionable
@@ -13,13 +14,25 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards.models import OutboxMessage
-from disclosures import approving, judging, packing, preparing, releasing, responding
-from disclosures.models import AbuseCase, AbuseNotice, Basis, CounterNotice, Disclosure, Finding, Recipient, Stage
+from disclosures import approving, concluding, delivering, judging, packing, preparing, releasing, responding
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    Basis,
+    CounterNotice,
+    Delivery,
+    Disclosure,
+    Finding,
+    Recipient,
+    Stage,
+)
 from disclosures.preparing import Choice, Ground
 from disclosures.refusing import Unsupported
 from tests.abuse import complain, sign_counter, silent, told
 from tests.cast import make_staff
 from tests.legal import make_recipient
+from tests.test_delivering import link_in_mail
+from tests.test_guards_of_disclosures import refused
 
 pytestmark = pytest.mark.usefixtures("committed")
 CONTACT, NOTICES = Choice(("contact",)), Choice(("notices",))
@@ -99,8 +112,6 @@ def test_the_door_is_shut_in_every_other_case(alice: User, dora: User, lena: Use
         judging.find(case.pk, Finding.AUTHENTIC, by=dora, is_met=False, note="The sender denies it.")
     made = prepare(case, lena, to)
     if why == "closed":
-        from disclosures import concluding  # noqa: PLC0415
-
         concluding.close(case.pk, "withdrawn", by=dora, reason="Withdrawn.")
     said = {
         "time": "still has time",
@@ -174,3 +185,66 @@ def test_a_draft_is_forwarded_to_nobody(alice: User, dora: User, lena: User):
     with pytest.raises(NotActionable, match="no signed counter-notice"):
         preparing.submit(made.pk, by=lena)
     assert CounterNotice.objects.get().forwarded_at is None
+
+
+# ------------------------------------------------------------------------------------------------------- after it
+
+
+def answers(user: User, dora: User, notice: AbuseNotice) -> None:
+    responding.acknowledge(notice.pk, by=user)
+
+
+def fixes_one_place(user: User, dora: User, notice: AbuseNotice) -> None:
+    responding.fix(notice.pk, {notice.items.get(number=1).pk: "It is gone."}, by=user)
+
+
+def falls(user: User, dora: User, notice: AbuseNotice) -> None:
+    concluding.close(notice.case, "withdrawn", by=dora, reason="They wrote so.")
+
+
+def is_found_untrue(user: User, dora: User, notice: AbuseNotice) -> None:
+    judging.find(notice.case, Finding.ACCURATE, by=dora, is_met=False, note="It is another film.")
+
+
+def leave_open(user: User, dora: User, notice: AbuseNotice) -> None:
+    """The control: nothing ends."""
+
+
+@pytest.mark.parametrize("ends", [answers, fixes_one_place, falls, is_found_untrue, leave_open])
+def test_what_ended_after_the_release_gives_no_contact_any_more(
+    alice: User, dora: User, lena: User, paul: User, ends: Any
+):
+    notice = silent(alice, dora)
+    case = case_of(notice)
+    made = prepare(case, lena, complain(case, dora))
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    releasing.release(made.pk, by=lena)
+    sent = delivering.send(made.pk, by=lena, method="passphrase")
+    path = link_in_mail(sent.delivery, "complainant")
+    assert Client().get(path).status_code == 200, "control: before it, the link gives the file"
+    ends(alice, dora, notice)
+    row = Delivery.objects.filter(pk=sent.delivery.pk)
+    if ends is leave_open:
+        assert Client().post(path).status_code == 200
+        return
+    assert Client().get(path).status_code == 409 and Client().post(path).status_code == 409
+    # Around the Python.
+    refused(lambda: row.update(opened_at=timezone.now()), "ended since its release")
+    assert row.get().opened_at is None
+
+
+def test_a_forwarded_counter_notice_is_fetched_though_its_signer_answered(
+    alice: User, dora: User, lena: User, paul: User
+):
+    counter = sign_counter(alice, dora)
+    case = case_of(counter.notice)
+    made = prepare(case, lena, complain(case, dora), basis=Basis.COUNTER_NOTICE, choice=NOTICES)
+    preparing.submit(made.pk, by=lena)
+    approve(made, paul)
+    releasing.release(made.pk, by=lena)
+    path = link_in_mail(delivering.send(made.pk, by=lena, method="passphrase").delivery, "complainant")
+    responding.acknowledge(counter.notice_id, by=alice)
+    assert Client().get(path).status_code == 200
+    falls(alice, dora, counter.notice)
+    assert Client().post(path).status_code == 409
