@@ -389,10 +389,14 @@ class RecordAdmin(ModelAdmin):
 
     def one(self, request: HttpRequest, object_id: UUID | None) -> Any:
         """Return a record this user may see; 404 for every other, in the same words."""
-        record = self.get_queryset(request).filter(pk=object_id).first()
+        record = self.get_detail_queryset(request).filter(pk=object_id).first()
         if record is None:
             raise Http404
         return record
+
+    def get_detail_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        """Return what a record's page is made from: the rows of the list, with what only the page needs."""
+        return self.get_queryset(request)
 
     def record_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Show one record; a view of personal data is one ledger entry, written before the page is made."""

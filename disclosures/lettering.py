@@ -21,8 +21,8 @@ from accounts.models import User
 from accounts.safeguards import ledger, outbox
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import digest
-from disclosures import judging, replying
-from disclosures.models import AbuseCase, AbuseNotice, CaseKind, CaseNote, Finding
+from disclosures import judging, notifying, replying
+from disclosures.models import AbuseCase, CaseKind, CaseNote, Finding
 from disclosures.models.cases import ELEMENTS
 from disclosures.reporting import action
 
@@ -46,11 +46,16 @@ def hinders(case: AbuseCase, letter: Letter) -> str:
     """Return why a letter cannot go, as a sentence: what it would say is not so, or nobody can read it; else empty."""
     if case.kind == CaseKind.CSAM:
         return "Nobody is written to about these cases."
-    untrue = _untrue(case, letter)
-    if untrue:
-        return untrue
-    with keyring():
-        return "" if replying.reporter_of(case) else NOBODY
+    return _untrue(case, letter) or ("" if _is_answerable(case) else NOBODY)
+
+
+def _is_answerable(case: AbuseCase) -> bool:
+    """Return whether somebody can be written to, asked once a record: a page asks for every letter."""
+    known = case.__dict__
+    if "_answerable" not in known:
+        with keyring():
+            known["_answerable"] = replying.reporter_of(case) is not None
+    return bool(known["_answerable"])
 
 
 def draft(case: AbuseCase, letter: Letter) -> str:
@@ -89,7 +94,7 @@ def _untrue(case: AbuseCase, letter: Letter) -> str:
     if letter == Letter.CLOSED:
         return "" if case.closed_at else "The case is open."
     if letter == Letter.PASSED_ON:
-        return "" if AbuseNotice.objects.filter(case=case.pk).exists() else "The customer was not told yet."
+        return "" if notifying.notice_of(case) is not None else "The customer was not told yet."
     if letter == Letter.NOT_OURS:
         return "" if case.found == AbuseCase.Found.NOT_OURS else "Nobody decided that it is no customer of ours."
     if case.closed_at:

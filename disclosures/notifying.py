@@ -126,6 +126,19 @@ def due(account_id: UUID, at: dt.datetime) -> list[obligations.Answer]:
     ]
 
 
+def notice_of(case: AbuseCase) -> AbuseNotice | None:
+    """Return what the customer of a case was told, with all that hangs on it, while their account is there.
+
+    Each part of a page and each act asks for it, so it is asked for once a record, and read from `all()` afterwards.
+    """
+    known = case.__dict__
+    if "_told" not in known:
+        told_of = AbuseNotice.objects.filter(case=case.pk).order_by("-sent_at")
+        known["_told"] = told_of.prefetch_related("items", "counters", "strikes").first()
+    found: AbuseNotice | None = known["_told"]
+    return found
+
+
 def undelivered() -> QuerySet[AbuseNotice]:
     """Return the open notices that reached nobody, after the second try: staff reach their customer."""
     return AbuseNotice.objects.open().filter(delivered_at=None, bounced_at__isnull=False)

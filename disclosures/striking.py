@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet
 from django.utils import timezone
 
 from accounts import members
@@ -31,7 +31,7 @@ STRIKE = "disclosures.strike_abusenotice"
 KINDS = frozenset({CaseKind.DMCA})
 
 
-def standing(account_id: UUID, at: dt.datetime) -> QuerySet[Strike]:
+def standing(account_id: UUID | OuterRef, at: dt.datetime) -> QuerySet[Strike]:
     """Return the strikes of an account that count at `at`: not aged out and not overruled."""
     return Strike.objects.filter(account=account_id, overruled_at=None, ends_at__gt=at)
 

@@ -96,12 +96,14 @@ def silent(user: User, by: User, kind: str = CaseKind.DMCA, *, valid: bool = Tru
     return notice
 
 
-def sign_counter(user: User, by: User) -> CounterNotice:
-    """Return a signed counter-notice to a copyright notice whose material was disabled."""
-    from disclosures import countering  # noqa: PLC0415 - only who counters needs it
+def sign_counter(user: User, by: User, *, struck: bool = False) -> CounterNotice:
+    """Return a signed counter-notice to a copyright notice whose material was disabled, with its strike if asked."""
+    from disclosures import countering, striking  # noqa: PLC0415 - only who counters needs it
 
     notice = told(user, by, ago=3 * DAY)
     enforcing.watch(timezone.now() - DAY)
+    if struck:
+        striking.strike(notice.pk, by=by)
     words = countering.Words("fair_use", "It is a review.", email="alice@alice.example", **NAMES)
     pks = list(notice.items.values_list("pk", flat=True))
     row = countering.draft(notice.pk, pks, words, by=user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -82,11 +83,18 @@ class WriteClosed(WriteLetter):
 ACTS = (SendDeficiency, AskForFacts, WriteNotOurs, WritePassedOn, WriteClosed)
 
 
-def reputation(eyes: Eyes, case: AbuseCase, at: dt.datetime | None = None) -> Section:
-    """Return how the newest reporter of a case reported in the last year, counted over cases this person may see."""
+def reputation(
+    eyes: Eyes, case: AbuseCase, newest: Sequence[AbuseReport] = (), at: dt.datetime | None = None
+) -> Section:
+    """Return how the newest reporter of a case reported in the last year, counted over cases this person may see.
+
+    `newest` are the newest reports, where the page has them: most often one of them names the reporter.
+    """
     title = "The reporter in the last year"
-    newest = case.reports.filter(reporter_digest__isnull=False).order_by("-received_at", "-pk")
-    reporter = newest.values_list("reporter_digest", flat=True).first()
+    reporter = next((row.reporter_digest for row in newest if row.reporter_digest is not None), None)
+    if reporter is None:
+        named = case.reports.filter(reporter_digest__isnull=False).order_by("-received_at", "-pk")
+        reporter = named.values_list("reporter_digest", flat=True).first()
     if reporter is None:
         return Section(title, empty="Nobody is named in the reports.")
     counts = _counts(eyes.user, bytes(reporter), at or timezone.now())

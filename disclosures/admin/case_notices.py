@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.templatetags.portal_tags import day, moment
 from disclosures import abuse_clocks, countering, enforcing, judging, notifying, striking
 from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseKind, CounterNotice, Strike, TiplineReport
-from disclosures.notifying import MOST_ITEMS, NOTIFY, Claim
+from disclosures.notifying import MOST_ITEMS, NOTIFY, Claim, notice_of
 from disclosures.striking import STRIKE
 from retention import schedule
 
@@ -22,15 +22,6 @@ RECENT = 50
 ENDED = "This case has ended; that stays."
 NOT_TOLD = "The customer was not told yet."
 WORDS = 4000
-
-
-def notice_of(case: AbuseCase) -> AbuseNotice | None:
-    """Return what the customer of a case was told, while their account is there; each act of a page asks for it."""
-    known = case.__dict__
-    if "_told" not in known:
-        known["_told"] = AbuseNotice.objects.filter(case=case.pk).order_by("-sent_at").first()
-    found: AbuseNotice | None = known["_told"]
-    return found
 
 
 class NoticeAct(Act):
@@ -233,6 +224,10 @@ def _choices(items: Iterable[AbuseNoticeItem]) -> list[tuple[str, str]]:
     return [(str(item.pk), f"{item.number}: {item.location}") for item in items]
 
 
+def _not_disabled(notice: AbuseNotice) -> list[AbuseNoticeItem]:
+    return [item for item in notice.items.all() if item.disabled_at is None]
+
+
 class DisableForm(forms.Form):
     """Which places."""
 
@@ -247,7 +242,7 @@ class Disable(NoticeAct):
     def hinders(self, notice: AbuseNotice, user: User) -> str:
         if notice.kind not in abuse_clocks.MATERIAL_FIRST:
             return "This notice is about no material."
-        return "" if notice.items.filter(disabled_at=None).exists() else "Everything is disabled."
+        return "" if _not_disabled(notice) else "Everything is disabled."
 
     def consequences(self, record: Any) -> list[str]:
         return ["It stands with your name and the time, and the customer is told (17 USC 512(g)(2)(A))."]
@@ -255,8 +250,7 @@ class Disable(NoticeAct):
     def form(self, record: Any, data: Any = None) -> forms.Form:
         form: Any = DisableForm(data)
         notice = notice_of(record)
-        left = notice.items.filter(disabled_at=None) if notice is not None else []
-        form.fields["items"].choices = _choices(left)
+        form.fields["items"].choices = _choices(_not_disabled(notice) if notice is not None else [])
         return asking(form)
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
@@ -308,7 +302,7 @@ class GiveStrike(NoticeAct):
     def hinders(self, notice: AbuseNotice, user: User) -> str:
         if notice.kind not in striking.KINDS:
             return "Strikes stand on copyright notices."
-        return "This notice has its strike." if notice.strikes.exists() else ""
+        return "This notice has its strike." if _only(notice.strikes) else ""
 
     def consequences(self, record: Any) -> list[str]:
         return ["The customer is told, and can appeal to a colleague of yours."]
@@ -316,6 +310,11 @@ class GiveStrike(NoticeAct):
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         row = striking.strike(self.notice(record).pk, by=user)
         return f"The strike counts until {day(row.ends_at)}."
+
+
+def _only(rows: Any) -> Any:
+    """Return the one row there can be, from what was fetched with its notice; None where there is none."""
+    return next(iter(rows.all()), None)
 
 
 class WhyForm(forms.Form):
@@ -326,7 +325,8 @@ class WhyForm(forms.Form):
 
 def _strike_of(case: AbuseCase) -> Strike | None:
     notice = notice_of(case)
-    return notice.strikes.first() if notice is not None else None
+    found: Strike | None = _only(notice.strikes) if notice is not None else None
+    return found
 
 
 class OverruleStrike(Act):
@@ -459,7 +459,8 @@ ACTS = (
 
 
 def _counter_of(notice: AbuseNotice) -> CounterNotice | None:
-    return notice.counters.filter(signed_at__isnull=False).first()
+    counter: CounterNotice | None = _only(notice.counters)
+    return counter if counter is not None and counter.signed_at is not None else None
 
 
 def tipline(eyes: Eyes, case: AbuseCase) -> list[Section]:
@@ -476,9 +477,7 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
     """Return what the customer was told and answered, while their account is there."""
     notice = notice_of(case)
     if notice is None:
-        return [Section("The customer", empty=NOT_TOLD)]
-    items = list(notice.items.all())
-    now = timezone.now()
+        return [Section("What the customer was told", empty=NOT_TOLD)]
     facts = [
         ("Notice", notice.reference),
         ("Sent", moment(notice.sent_at)),
@@ -493,7 +492,6 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
         ("Silence", moment(notice.lapsed_at) or "no"),
         ("Suspended", _suspended(notice)),
         ("Ended", notice.get_ended_how_display() if notice.ended_at else "no"),
-        ("Strikes of the account", striking.standing(notice.account_id, now).count()),
         *eyes.facts(notice),
     ]
     rows = [
@@ -506,11 +504,11 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
             f"{moment(item.disabled_at)} by {eyes.who(item.disabled_by)}" if item.disabled_at else "no",
             moment(item.restored_at) or "",
         )
-        for item in items
+        for item in notice.items.all()
     ]
     head = ("No.", "Where", "Fixed", "What was done", "Still seen", "Disabled", "Back")
     return [
-        Section("The customer", facts=[fact for fact in facts if fact[1] not in {"", None}]),
+        Section("What the customer was told", facts=[fact for fact in facts if fact[1] not in {"", None}]),
         Section("Places", head=head, rows=rows),
         *_counter(eyes, notice),
         *_strike(eyes, notice),
@@ -546,7 +544,7 @@ def _counter(eyes: Eyes, notice: AbuseNotice) -> list[Section]:
 
 
 def _strike(eyes: Eyes, notice: AbuseNotice) -> list[Section]:
-    row = notice.strikes.first()
+    row = _only(notice.strikes)
     if row is None:
         return []
     facts = [

@@ -13,7 +13,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path, reverse
@@ -29,8 +29,8 @@ from accounts.roles import may
 from accounts.safeguards import ledger
 from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment, moment_text
-from disclosures import concluding, judging, reporting
-from disclosures.admin import case_letters, case_notices
+from disclosures import concluding, judging, notifying, reporting
+from disclosures.admin import case_customer, case_letters, case_notices
 from disclosures.admin.case_notices import ENDED
 from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
@@ -348,9 +348,35 @@ class AbuseCaseAdmin(RecordAdmin):
     def events(self, case: AbuseCase) -> int:
         return case.reports.count()
 
+    def get_detail_queryset(self, request: HttpRequest) -> QuerySet[AbuseCase]:
+        """Return cases with their findings, which parts and acts of a page ask for, and the counts of the customer."""
+        rows: QuerySet[AbuseCase] = super().get_detail_queryset(request)
+        return rows.annotate(**case_customer.counts(staff(request), timezone.now())).prefetch_related("findings")
+
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
-        reports = record.reports.defer("raw", "read", "reporter").order_by("-received_at", "-pk")
-        counted = record.reports.aggregate(n=Count("pk"))["n"]
+        # What carries keys of its own is fetched first, so that all of them come with the first value that is read.
+        notifying.notice_of(record)
+        customer = case_customer.concerned(eyes.user, record)
+        eyes.know_colleagues()
+        newest = list(_without_words(record)[: SHOWN_REPORTS + 1])
+        return [
+            about(eyes, record),
+            newest_report(eyes, record),
+            case_letters.reputation(eyes, record, newest),
+            found(eyes, record),
+            *case_notices.tipline(eyes, record),
+            *case_customer.card(eyes.user, record, customer),
+            self._earlier(eyes, record),
+            *case_notices.told(eyes, record),
+            self._reports(eyes, record, newest),
+            case_notices.copies(eyes, record),
+            _files(eyes, record),
+            self._notes(eyes, record),
+            self._timeline(eyes, record),
+        ]
+
+    def _reports(self, eyes: Eyes, record: AbuseCase, newest: list[AbuseReport]) -> Section:
+        """Return the newest reports; they are counted only where there are more."""
         raw = may(eyes.user, OPEN_RAW)
         rows = [
             (
@@ -360,25 +386,12 @@ class AbuseCaseAdmin(RecordAdmin):
                 _repeat(row),
                 _raw_link(row) if raw else "",
             )
-            for row in reports[:SHOWN_REPORTS]
+            for row in newest[:SHOWN_REPORTS]
         ]
-        title = (
-            f"Reports ({counted})" if counted <= SHOWN_REPORTS else f"Reports ({counted}, the newest {SHOWN_REPORTS})"
-        )
-        return [
-            about(eyes, record),
-            newest_report(eyes, record),
-            case_letters.reputation(eyes, record),
-            found(eyes, record),
-            *case_notices.tipline(eyes, record),
-            *case_notices.told(eyes, record),
-            Section(title, head=("Came", "How", "Format", "Repeat", "Raw message"), rows=rows),
-            self._earlier(eyes, record),
-            case_notices.copies(eyes, record),
-            _files(eyes, record),
-            self._notes(eyes, record),
-            self._timeline(eyes, record),
-        ]
+        title = f"Reports ({len(newest)})"
+        if len(newest) > SHOWN_REPORTS:
+            title = f"Reports ({record.reports.count()}, the newest {SHOWN_REPORTS})"
+        return Section(title, head=("Came", "How", "Format", "Repeat", "Raw message"), rows=rows)
 
     def _earlier(self, eyes: Eyes, record: AbuseCase) -> Section:
         others = (
@@ -456,6 +469,12 @@ def _files(eyes: Eyes, case: AbuseCase) -> Section:
 def _file_link(row: CaseFile, name: str) -> Any:
     where = reverse("admin:disclosures_abusecase_file", args=[row.case_id, row.pk])
     return format_html('<a href="{}">{}</a> ({} bytes)', where, name, row.size)
+
+
+def _without_words(case: AbuseCase) -> QuerySet[AbuseReport]:
+    """Return the reports of a case, newest first, without what they say."""
+    rows: QuerySet[AbuseReport] = case.reports.defer("raw", "read", "reporter").order_by("-received_at", "-pk")
+    return rows
 
 
 def _repeat(row: AbuseReport) -> str:

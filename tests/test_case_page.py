@@ -1,0 +1,98 @@
+"""The page of an abuse case: all about it on one screen, in few queries, for whoever may see it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+
+from accounts.models import Account, User
+from accounts.safeguards.models import LedgerEntry
+from disclosures import judging
+from disclosures.models import AbuseCase
+from tests.abuse import make_case, sign_counter, told
+from tests.cast import make_customer, make_staff, owe, run_service
+from tests.test_reporting_speed import MOST_QUERIES
+from tests.visiting import signed_in, sql, words
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+@pytest.fixture
+def dora() -> User:
+    return make_staff("dora", "abuse_desk")
+
+
+def room() -> Any:
+    return admin.site.get_model_admin(AbuseCase)
+
+
+def asked_for(visitor: Client, page: str) -> list[str]:
+    """Return the statements of a page opened the second time: what the process learns once is not the page's."""
+    visitor.get(page)
+    with sql() as asked:
+        assert visitor.get(page).status_code == 200
+    return asked
+
+
+def looks(account: Account | None) -> list[dict[str, Any]]:
+    """Return the ledger's looks at an account, oldest first."""
+    assert account is not None
+    rows = LedgerEntry.objects.filter(action="viewed", subject=account.pk).order_by("at", "pk")
+    return [json.loads(row.body) for row in rows]
+
+
+def test_the_page_of_a_told_customer_keeps_to_its_budget(dora: User):
+    """With all there can be: places, a signed counter-notice, a strike, another case, words of several colleagues."""
+    alice = make_customer("alice")
+    owe(alice)
+    sign_counter(alice, dora)
+    counter = sign_counter(alice, dora, struck=True)
+    colleagues = [make_staff("omar", "abuse_desk"), make_staff("lena", "legal")]
+    for colleague in colleagues:
+        judging.note(counter.notice.case, by=colleague, text="I looked at it.")
+    page = room().url_of(AbuseCase(pk=counter.notice.case))
+
+    for user in (dora, *colleagues):
+        asked = asked_for(signed_in(user), page)
+        print(f"{user.actor}: {len(asked)} queries")
+        assert 3 < len(asked) <= MOST_QUERIES, asked
+
+
+def test_the_page_says_who_the_customer_is_as_far_as_the_role_sees_it(dora: User):
+    alice, lena = make_customer("alice"), make_staff("lena", "legal")
+    owe(alice)
+    other = run_service(alice)
+    notice = told(alice, dora)
+    page = room().url_of(AbuseCase(pk=notice.case))
+
+    desk, legal = words(signed_in(dora).get(page)), words(signed_in(lena).get(page))
+
+    assert all("Alice Canary" in shown and other.name in shown for shown in (desk, legal))
+    assert "Still to pay" in legal and "Still to pay" not in desk
+    assert "Strikes that count 0" in desk and "Open payment disputes 0" in legal and "disputes" not in desk
+
+
+def test_a_look_at_the_customer_of_a_case_stands_with_the_account_and_names_no_case(dora: User):
+    alice = make_customer("alice")
+    case = make_case(alice)
+
+    signed_in(dora).get(room().url_of(case))
+
+    [look] = looks(alice.account)
+    assert set(look["categories"]) == {"identity", "services"}
+    assert (look["kind"], look["object"]) == ("accounts.account", str(alice.account_id))
+
+
+def test_a_case_of_nobody_has_no_customer(dora: User):
+    alice = make_customer("alice")
+    case = make_case(alice)
+    judging.decide_whom(case.pk, by=dora)
+
+    shown = words(signed_in(dora).get(room().url_of(case)))
+
+    assert "nobody decided yet whom it concerns" in shown and "Alice Canary" not in shown
+    assert looks(alice.account) == []
