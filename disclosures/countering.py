@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import members
@@ -178,12 +179,17 @@ def stop(counter_id: UUID, *, by: User, court_action: str, at: dt.datetime | Non
     return counter
 
 
+def pending() -> QuerySet[CounterNotice]:
+    """Return the signed counter-notices whose material is not back, and whose put-back nobody stopped."""
+    return CounterNotice.objects.filter(
+        signed_at__isnull=False, put_back_at=None, stopped_at=None, notice__ended_at=None
+    )
+
+
 def put_back_due(at: dt.datetime | None = None) -> int:
     """Put back what is due today and nobody stopped; return how many counter-notices there were."""
     at = at or timezone.now()
-    due = CounterNotice.objects.filter(
-        put_back_on__lte=abuse_clocks.today(at), put_back_at=None, stopped_at=None, notice__ended_at=None
-    )
+    due = pending().filter(put_back_on__lte=abuse_clocks.today(at))
     done = 0
     for pk in list(due.order_by("put_back_on", "pk").values_list("pk", flat=True)[:AT_ONCE]):
         try:

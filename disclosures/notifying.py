@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -36,6 +36,8 @@ MOST_ITEMS = 100
 LONGEST_LOCATION = 2_000
 # A mail that nobody accepted in this time is one that came back.
 ACCEPTED_WITHIN = dt.timedelta(hours=24)
+# Staff look at who has not answered for so long (pages.md).
+NO_ANSWER = dt.timedelta(hours=24)
 
 
 MATERIAL = ("notice", "account", "service", "items")
@@ -142,6 +144,15 @@ def notice_of(case: AbuseCase) -> AbuseNotice | None:
 def undelivered() -> QuerySet[AbuseNotice]:
     """Return the open notices that reached nobody, after the second try: staff reach their customer."""
     return AbuseNotice.objects.open().filter(delivered_at=None, bounced_at__isnull=False)
+
+
+def silent(since: dt.datetime) -> QuerySet[AbuseNotice]:
+    """Return the notices, their clock running or over, that were delivered by `since` and are not answered.
+
+    Whoever was asked anew, after a dispute, was asked then.
+    """
+    asked_anew = AbuseNoticeItem.objects.filter(notice=OuterRef("pk"), disputed_at__gt=since)
+    return AbuseNotice.objects.unanswered().filter(~Exists(asked_anew), delivered_at__lte=since)
 
 
 def came_back(notice_id: UUID, *, by: User | None = None, at: dt.datetime | None = None) -> AbuseNotice:

@@ -1,4 +1,4 @@
-"""The page of an abuse case: all about it on one screen, in few queries, for whoever may see it."""
+"""The page and the queue of abuse cases: all about one on one screen, in few queries, for whoever may see it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from django.test import Client
 
 from accounts.models import Account, User
 from accounts.safeguards.models import LedgerEntry
-from disclosures import judging
-from disclosures.models import AbuseCase
-from tests.abuse import make_case, sign_counter, told
-from tests.cast import make_customer, make_staff, owe, run_service
+from disclosures import concluding, countering, enforcing, judging, responding
+from disclosures.models import AbuseCase, CaseOutcome
+from tests.abuse import make_case, sign_counter, tell, told
+from tests.cast import DAY, make_customer, make_staff, owe, run_service
 from tests.test_reporting_speed import MOST_QUERIES
 from tests.visiting import signed_in, sql, words
 
@@ -96,3 +96,43 @@ def test_a_case_of_nobody_has_no_customer(dora: User):
 
     assert "nobody decided yet whom it concerns" in shown and "Alice Canary" not in shown
     assert looks(alice.account) == []
+
+
+def listed(visitor: Client, choice: str) -> set[str]:
+    """Return the references of the cases that a choice of the filter shows."""
+    shown = words(visitor.get(f"{room().list_url()}?customer={choice}"))
+    return {case.reference for case in AbuseCase.objects.all() if case.reference in shown}
+
+
+def case_of(notice: Any) -> AbuseCase:
+    return AbuseCase.objects.get(pk=notice.case)
+
+
+def test_the_queue_shows_who_gave_no_answer_for_a_day(dora: User):
+    alice = make_customer("alice")
+    running, lapsed, new = told(alice, dora, ago=2 * DAY), told(alice, dora, ago=20 * DAY), told(alice, dora)
+    enforcing.watch()
+    ended, asked_anew = told(alice, dora, "other", ago=3 * DAY), told(alice, dora, "other", ago=4 * DAY)
+    concluding.close(ended.case, CaseOutcome.NO_ACTION, by=dora, reason="It is over.")
+    undelivered = tell(make_case(alice), dora, delivered=False)
+    places = list(asked_anew.items.all())
+    responding.fix(asked_anew.pk, {item.pk: "Gone." for item in places}, by=alice)
+    desk = signed_in(dora)
+    silent = {case_of(running).reference, case_of(lapsed).reference}
+
+    assert listed(desk, "silent") == silent
+    enforcing.dispute(places[0].pk, by=dora, seen="It is still there.")
+    assert listed(desk, "silent") == silent
+    assert {case_of(one).reference for one in (new, undelivered)} <= listed(desk, "")
+    assert len(asked_for(desk, f"{room().list_url()}?customer=silent")) <= MOST_QUERIES
+
+
+def test_the_queue_shows_whose_counter_notice_is_pending(dora: User):
+    alice = make_customer("alice")
+    pending, stopped = sign_counter(alice, dora), sign_counter(alice, dora)
+    told(alice, dora)
+    countering.stop(stopped.pk, by=dora, court_action="A court, told today.")
+    desk = signed_in(dora)
+
+    assert listed(desk, "counter") == {case_of(pending.notice).reference}
+    assert len(asked_for(desk, f"{room().list_url()}?customer=counter")) <= MOST_QUERIES

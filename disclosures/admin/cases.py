@@ -32,6 +32,7 @@ from accounts.templatetags.portal_tags import moment, moment_text
 from disclosures import concluding, judging, notifying, reporting
 from disclosures.admin import case_customer, case_letters, case_notices
 from disclosures.admin.case_notices import ENDED
+from disclosures.admin.case_queue import CustomerStands
 from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
@@ -283,7 +284,7 @@ class AbuseCaseAdmin(RecordAdmin):
         "assigned_to",
         "outcome",
     )
-    list_filter = ("kind", "severity", "found")
+    list_filter = (CustomerStands, "kind", "severity", "found")
     ordering = ("closed_at", "-severity", "look_by", "pk")
     subject_field = "pk"
     actions = ("assign_selected",)
