@@ -127,7 +127,7 @@ def undeclared(found: list[RecordAdmin]) -> list[str]:
 def test_every_admin_action_declares_its_permissions() -> None:
     assert undeclared(rooms()) == []
     names = sorted(name for room in rooms() for _, name, _ in room._get_base_actions())  # type: ignore[attr-defined]
-    assert names == ["assign_selected", "preview_selected"]
+    assert names == ["assign_selected", "close_selected", "preview_selected"]
 
 
 def test_an_action_without_permissions_is_noticed() -> None:

@@ -32,8 +32,8 @@ from accounts.templatetags.portal_tags import moment, moment_text
 from disclosures import concluding, judging, notifying, reporting
 from disclosures.admin import case_customer, case_letters, case_notices
 from disclosures.admin.case_notices import ENDED
-from disclosures.admin.case_queue import CustomerStands
-from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, CaseOutcome, Finding
+from disclosures.admin.case_queue import CLOSE_SELECTED, CloseForm, CustomerStands, close_several
+from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, Finding
 from disclosures.reports.shape import PROBLEMS
 
 OPEN_RAW = "disclosures.open_report"
@@ -173,13 +173,6 @@ class AddNote(CaseAct):
         return "Your note is kept."
 
 
-class CloseForm(forms.Form):
-    """How it ends."""
-
-    outcome = forms.ChoiceField(label="How it ends", choices=CaseOutcome.choices, widget=forms.RadioSelect)
-    reason = forms.CharField(label="Why", max_length=2000, widget=forms.Textarea(attrs={"rows": 4}))
-
-
 class CloseCase(CaseAct):
     """End it."""
 
@@ -287,7 +280,7 @@ class AbuseCaseAdmin(RecordAdmin):
     list_filter = (CustomerStands, "kind", "severity", "found")
     ordering = ("closed_at", "-severity", "look_by", "pk")
     subject_field = "pk"
-    actions = ("assign_selected",)
+    actions = ("assign_selected", CLOSE_SELECTED)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether this member of staff works on cases; the admin asks for the action."""
@@ -303,6 +296,11 @@ class AbuseCaseAdmin(RecordAdmin):
                 self.message_user(request, str(refusal), messages.WARNING)
             else:
                 self.message_user(request, f"Case {case.reference} is yours.", messages.SUCCESS)
+
+    @admin.action(description="Close", permissions=["decide"])
+    def close_selected(self, request: HttpRequest, rows: QuerySet[AbuseCase]) -> HttpResponse | None:
+        """End several cases with one outcome and one reason (for storms)."""
+        return close_several(self, request, rows)
 
     def name_of(self, record: Any) -> str:
         return f"case {record.reference}"
