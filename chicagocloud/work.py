@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Exists, OuterRef, QuerySet
@@ -22,8 +22,9 @@ from accounts.models import Order, State, Ticket, User, WebhookEndpoint
 from accounts.restricting import stopped
 from accounts.roles import may, sees_sealed
 from accounts.subscribing import MANAGE as MANAGE_WEBHOOKS
-from accounts.templatetags.portal_tags import moment
-from disclosures import compelling, informing, judging, notifying, preparing, preserving, striking
+from accounts.templatetags.portal_tags import day, moment
+from disclosures import abuse_clocks, compelling, informing, judging, notifying, preparing, preserving, striking
+from disclosures.copyright_agent import agent
 from disclosures.judging import visible
 from disclosures.models import (
     AbuseCase,
@@ -72,7 +73,24 @@ class Pile:
         return [(self.name(row), _address(self.target(row)), moment(getattr(row, self.when))) for row in first]
 
 
-def piles(user: User) -> Iterator[Pile]:
+@dataclass(frozen=True)
+class Task:
+    """One thing to do that is no row of a table, shown like a pile of one and only while it is to be done."""
+
+    title: str
+    name: str
+    address: str
+    when: Any
+    count: ClassVar[int] = 1
+    empty: ClassVar[str] = ""
+
+    @property
+    def entries(self) -> list[tuple[str, str, Any]]:
+        """The task as (name, address, when)."""
+        return [(self.name, self.address, self.when)]
+
+
+def piles(user: User) -> Iterator[Pile | Task]:
     """Yield the piles of this user's roles."""
     now = timezone.now()
     if may(user, "retention.approve_hold_release"):
@@ -131,7 +149,7 @@ def _legal(user: User, now: dt.datetime) -> Iterator[Pile]:
     )
 
 
-def _cases(user: User, now: dt.datetime) -> Iterator[Pile]:
+def _cases(user: User, now: dt.datetime) -> Iterator[Pile | Task]:
     """Yield the abuse cases: mine, nobody's, and those of which a person says whom they concern."""
     running = visible(user, AbuseCase.objects.open())
     late, mine = running.filter(look_by__lt=now), running.filter(assigned_to=user.pk)
@@ -150,6 +168,29 @@ def _cases(user: User, now: dt.datetime) -> Iterator[Pile]:
         images = AbuseCase.objects.open().filter(kind=CaseKind.NCII)
         yield Pile("Cases of intimate images", "No case of intimate images is open.", images, "opened_at", _about)
         yield from _notices(now)
+        yield from _renewal(abuse_clocks.today(now))
+
+
+def _renewal(on: dt.date) -> Iterator[Task]:
+    """Yield the renewal of the designated agent: from 60 days before until the settings name a later date."""
+    named = agent()
+    if named is None or not named.is_to_be_renewed(on):
+        return
+    until, address = day(named.renew_by), reverse("disclosures:copyright_agent")
+    if named.is_past(on):
+        title = "Copyright agent: the registration has ended"
+        name = "Renew it at the Copyright Office: until then our page names no agent"
+    else:
+        title = "Copyright agent: renew the registration"
+        left = _days(named.renew_by - on)
+        name = f"Renew it at the Copyright Office, and have the new date entered (COPYRIGHT_AGENT): {left}"
+    yield Task(title, name, address, until)
+
+
+def _days(left: dt.timedelta) -> str:
+    if not left.days:
+        return "today is the last day"
+    return "1 day left" if left.days == 1 else f"{left.days} days left"
 
 
 def _notices(now: dt.datetime) -> Iterator[Pile]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+# A designation lapses when it is not renewed in time (37 CFR 201.38(c)(4)); staff are told so long before.
+REMIND = dt.timedelta(days=60)
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -23,6 +26,10 @@ class Agent:
     def is_past(self, on: dt.date) -> bool:
         """Return whether the designation has ended by the end of the day before `on`."""
         return on > self.renew_by
+
+    def is_to_be_renewed(self, on: dt.date) -> bool:
+        """Return whether staff see to the renewal by now, or it is late."""
+        return on >= self.renew_by - REMIND
 
 
 def agent() -> Agent | None:
