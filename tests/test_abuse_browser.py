@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -14,16 +15,18 @@ from psycopg import Connection
 
 from accounts.models import Suspension, User
 from accounts.safeguards import outbox
-from disclosures import approving, countering, enforcing, preparing, releasing, striking
-from disclosures.models import AbuseCase, AbuseNotice, Basis, CounterNotice, Disclosure, Finding, Strike
+from disclosures import approving, countering, enforcing, striking
+from disclosures.models import AbuseCase, AbuseNotice, CounterNotice, Finding, Stage, Strike
 from disclosures.models.cases import ELEMENTS
+from tests import disclosing
 from tests.abuse import complain, days_pass, find_true, make_case, sign_counter, silent, told
 from tests.browsing import Visitor
 from tests.cast import make_customer, make_staff
+from tests.disclosing import press as send
+from tests.legal import make_recipient
 from tests.servers import Portal
 from tests.test_browser_axe import Round, look_round, room
 from tests.test_disclosures_browser import Pictures
-from tests.test_disclosures_of_cases import NOTICES, approve, prepare
 
 __all__ = ["look_round"]
 
@@ -54,18 +57,15 @@ def pictures() -> Pictures:
 
 @pytest.fixture
 def visit(new_context: Callable[..., BrowserContext], live_portal: Portal) -> Start:
-    def start(who: User, *, scripting: bool) -> Visitor:
-        return Visitor(new_context(java_script_enabled=scripting), live_portal.url).sign_in(who)
+    def start(who: User | None, *, scripting: bool) -> Visitor:
+        visitor = Visitor(new_context(java_script_enabled=scripting), live_portal.url)
+        return visitor.sign_in(who) if who else visitor
 
     return start
 
 
 def case_page(case: AbuseCase, slug: str = "") -> str:
     return room(AbuseCase).url_of(case, slug) if slug else room(AbuseCase).url_of(case)
-
-
-def send(visitor: Visitor, name: str) -> None:
-    visitor.page.get_by_role("button", name=name).click()
 
 
 @MODES
@@ -184,22 +184,87 @@ def test_a_counter_notice_is_signed_forwarded_and_put_back(
     pictures.take(customer, "signed")
 
     case = AbuseCase.objects.get(pk=notice.case)
-    made = prepare(case, lena, complain(case, dora), basis=Basis.COUNTER_NOTICE, choice=NOTICES)
-    preparing.submit(made.pk, by=lena)
-    approve(made, paul)
-    releasing.release(made.pk, by=lena)
-    desk = visit(dora, scripting=scripting)
+    complain(case, dora)
+    maker, colleague, desk = (visit(who, scripting=scripting) for who in (lena, paul, dora))
+    desk.go("/admin/").page.get_by_role("link", name=notice.reference).first.click()
+    assert "not yet: prepare its disclosure" in desk.main()
+    made = disclosing.submit(maker, case.reference, alice.account.number, "notices")
+    assert "7 Alice Street" in disclosing.approve(colleague, made)
+    files = disclosing.receive(visit(None, scripting=scripting), disclosing.release(maker, made))
+    assert b"under penalty of perjury" in files["statements.txt"] and b"Alice Canary" in files["records.json"]
+    customer.go(f"/notices/{notice.reference}/")
+    assert "Your counter-notice went to whoever complained" in customer.main()
+
     desk.go(case_page(case, "advance-put-back"))
     send(desk, "Set the put-back to its first day")
+    counter = CounterNotice.objects.get()
+    assert counter.put_back_on == counter.put_back_from
     desk.go(case_page(case))
     pictures.take(desk, "counter-of-the-case")
-    counter = CounterNotice.objects.get()
+    customer.go(f"/notices/{notice.reference}/")
+    pictures.take(customer, "first-day")
     days_pass(owner, "counternotice", counter.pk, put_back_from="current_date - 3", put_back_on="current_date - 2")
     countering.put_back_due()
     customer.go(f"/notices/{notice.reference}/")
     assert "We put the material back on" in customer.main()
-    assert Suspension.objects.standing().count() == 0 and Disclosure.objects.get().released_at is not None
+    assert Suspension.objects.standing().count() == 0
     pictures.take(customer, "put-back")
+
+
+@MODES
+def test_after_silence_two_members_of_staff_give_the_contact_to_the_complainant(
+    visit: Start, alice: User, dora: User, pictures: Pictures, scripting: bool
+) -> None:
+    lena, paul = make_staff("lena", "legal"), make_staff("paul", "privacy_officer")
+    case = AbuseCase.objects.get(pk=silent(alice, dora).case)
+    rhea = make_recipient("complainant", name="Film Rights Ltd")
+    desk, maker, colleague = (visit(who, scripting=scripting) for who in (dora, lena, paul))
+    desk.go(case_page(case)).page.get_by_role("link", name="Name the complainant").click()
+    desk.page.locator("[name=reference]").fill(rhea.reference)
+    pictures.take(desk, "complainant")
+    send(desk, "Name the complainant")
+    pictures.take(desk, "named")
+
+    made = disclosing.submit(maker, case.reference, alice.account.number, "contact")
+    pictures.take(maker, "submitted")
+    read = disclosing.approve(colleague, made)
+    assert "Film Rights Ltd" in read and "alice@alice.example" in read and "accounts.contact" in read
+    pictures.take(colleague, "approved")
+    passphrase = disclosing.release(maker, made)
+    pictures.take(maker, "passphrase")
+    recipient = visit(None, scripting=scripting)
+    files = disclosing.receive(recipient, passphrase)
+    pictures.take(recipient, "received")
+    left = json.loads(files["records.json"])["records"]
+    assert set(left) == {"accounts.contact", "accounts.address"}
+    made.refresh_from_db()
+    assert made.state == Stage.DELIVERED
+
+    customer = visit(alice, scripting=scripting).go("/data/activity/")
+    assert "Film Rights Ltd" in customer.main() and "A complaint was not answered in time." in customer.main()
+    pictures.take(customer, "activity")
+
+
+@MODES
+def test_a_court_is_asked_and_nothing_is_put_back(
+    visit: Start, alice: User, dora: User, pictures: Pictures, scripting: bool
+) -> None:
+    counter = sign_counter(alice, dora)
+    case = AbuseCase.objects.get(pk=counter.notice.case)
+    desk, customer = visit(dora, scripting=scripting), visit(alice, scripting=scripting)
+    desk.go(case_page(case, "stop-put-back"))
+    send(desk, "Record a notice of court action")
+    assert desk.status == 422
+    desk.page.locator("[name=court_action]").fill("N.D. Ill., 26-cv-1, told by the complainant on Monday.")
+    pictures.take(desk, "stop")
+    send(desk, "Record a notice of court action")
+    assert "The put-back is stopped." in desk.main()
+    pictures.take(desk, "stopped")
+    customer.go(f"/notices/{counter.notice.reference}/")
+    assert "26-cv-1" in customer.main() and "The material comes back on" not in customer.main()
+    pictures.take(customer, "before-a-court")
+    desk.go(case_page(case, "advance-put-back"))
+    assert "It was stopped by a notice of court action." in desk.main()
 
 
 @MODES
