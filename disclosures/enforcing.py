@@ -137,6 +137,7 @@ def _ids(notices: QuerySet[AbuseNotice]) -> list[UUID]:
 def _valid() -> Q:
     """Return the condition that a case is valid (judging.is_valid): what waits for a person keeps nothing else back."""
     true = Q(*(_met(item) for item in (Finding.AUTHENTIC, Finding.ACCURATE)))
+    true &= ~Q(Exists(AbuseCase.objects.taken_back().filter(pk=OuterRef("case"))))
     return true & (~Q(kind=CaseKind.DMCA) | Q(*(_met(item) for item in ELEMENTS)))
 
 
@@ -262,6 +263,8 @@ def _settle(notice_id: UUID, at: dt.datetime) -> bool:
 def _refuse_no_material(notice: AbuseNotice, case: AbuseCase) -> None:
     if notice.kind not in abuse_clocks.MATERIAL_FIRST:
         raise NotActionable(f"Notice {notice.reference} is about no material: there is nothing to disable.")
+    if judging.is_taken_back(case):
+        raise NotActionable(f"Case {case.reference}: {judging.TAKEN_BACK}")
     if not judging.is_valid(case):
         raise NotActionable(
             f"Case {case.reference}: record the findings first; material is disabled on a valid notice."

@@ -38,6 +38,7 @@ from retention.models import Hold
 
 DECIDE = "disclosures.decide_abusecase"
 SEES_CSAM = "disclosures.view_csam"
+TAKEN_BACK = "The reporter took it back. Close the case as withdrawn, or find once more that it is authentic."
 
 
 def visible(user: User, rows: QuerySet[AbuseCase]) -> QuerySet[AbuseCase]:
@@ -168,9 +169,14 @@ def report_to_tipline(case_id: UUID, *, by: User, number: str, at: dt.datetime |
     return row
 
 
+def is_taken_back(case: AbuseCase) -> bool:
+    """Return whether the reporter took a report back and nobody looked since (CaseQuerySet.taken_back)."""
+    return AbuseCase.objects.taken_back().filter(pk=case.pk).exists()
+
+
 def is_valid(case: AbuseCase) -> bool:
     """Return whether anything may be done to anybody because of it: true, and of a copyright notice complete (P18)."""
-    return case.kind != CaseKind.CSAM and is_found_true(case) and not missing(case)
+    return case.kind != CaseKind.CSAM and is_found_true(case) and not missing(case) and not is_taken_back(case)
 
 
 def change_kind(case_id: UUID, kind: str, *, by: User, at: dt.datetime | None = None) -> AbuseCase:

@@ -105,6 +105,7 @@ def _context(notice: AbuseNotice, at: dt.datetime) -> dict[str, Any]:
         "kind": notice.kind,
         "at": at,
         "act_by": notice.act_by or _expected(notice, at),
+        "ended_how": notice.ended_how,
         "page_path": reverse("disclosures:abuse_notice", args=[notice.reference]),
     }
 

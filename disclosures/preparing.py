@@ -24,7 +24,7 @@ from accounts.safeguards import ledger
 from disclosures import packing
 from disclosures.models import Basis, Disclosure, LegalRequest, Recipient, Stage
 from disclosures.models.disclosures import DISCLOSABLE
-from disclosures.refusing import in_words, locked, refuse_state, refuse_without
+from disclosures.refusing import in_words, locked, refuse_state, refuse_taken_back, refuse_without
 
 PREPARE = "disclosures.prepare_disclosure"
 EDITABLE = (Stage.DRAFT, Stage.RETURNED, Stage.EXPIRED)
@@ -122,6 +122,7 @@ def submit(disclosure_id: UUID, *, by: User, at: dt.datetime | None = None) -> D
         disclosure = locked(disclosure_id)
         _own(disclosure, by)
         refuse_state(disclosure, *EDITABLE)
+        refuse_taken_back(disclosure)
         packet = packing.build(disclosure, by=by, at=at)
         account = disclosure.account
         with in_words(disclosure):

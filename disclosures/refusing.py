@@ -15,7 +15,7 @@ from django.db import Error, transaction
 from accounts.errors import NotActionable
 from accounts.models import Account, User
 from accounts.roles import may
-from disclosures.models import Disclosure
+from disclosures.models import AbuseCase, Disclosure
 from retention.refusals import code_of
 
 # A basis, an approval, a packet or the account is not what a release needs.
@@ -56,6 +56,14 @@ def in_words(disclosure: Disclosure) -> Iterator[None]:
         why = said.partition(": ")[2] or said
         kind = Waits if code == WAITS else Unsupported
         raise kind(f"Disclosure {disclosure.reference}: {why}. Nothing left the company.") from error
+
+
+def refuse_taken_back(disclosure: Disclosure) -> None:
+    """Raise Unsupported for a disclosure on a case whose report was taken back, and nobody looked since."""
+    if disclosure.case and AbuseCase.objects.taken_back().filter(pk=disclosure.case).exists():
+        raise Unsupported(
+            f"Disclosure {disclosure.reference}: the reporter took the report back. Nothing left the company."
+        )
 
 
 def refuse_without(by: User, act: str) -> None:

@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.safeguards import ledger
 from disclosures import countering, preparing
 from disclosures.models import Basis, Disclosure, Stage
-from disclosures.refusing import Unsupported, Waits, in_words, locked, refuse_state, refuse_without
+from disclosures.refusing import Unsupported, Waits, in_words, locked, refuse_state, refuse_taken_back, refuse_without
 
 RELEASE = "disclosures.release_disclosure"
 OVER = "its approval was good for a day"
@@ -36,6 +36,7 @@ def release(disclosure_id: UUID, *, by: User, at: dt.datetime | None = None) -> 
             # Under the lock: what waited for it came before or after, and the times say which.
             at = given or timezone.now()
             refuse_state(disclosure, Stage.APPROVED)
+            refuse_taken_back(disclosure)
             with in_words(disclosure):
                 Disclosure.objects.filter(pk=disclosure.pk, state=Stage.APPROVED).update(
                     state=Stage.RELEASED, released_at=at, released_by=by.pk

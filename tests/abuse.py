@@ -27,8 +27,11 @@ OF_KIND = {kind: named for named, kind in reporting.KINDS.items()} | {CaseKind.D
 NAMES = {"name": "Alice Canary", "address": "7 Alice Street\nAliceville, IL 60601", "phone": "+1 312 5550199"}
 
 
-def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None = None) -> AbuseCase:
-    """Return an open case about the user's service, with one report; nothing is found of it yet."""
+def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None = None, reply: str = "") -> AbuseCase:
+    """Return an open case about the user's service, with one report that can be answered at `reply`, if anywhere.
+
+    Nothing is found of it yet.
+    """
     at = at or timezone.now()
     service = Service.objects.filter(account=user.account_id).first() or run_service(user, at=at - 9 * DAY)
     # One address a case: reports about one source would be one matter.
@@ -43,12 +46,30 @@ def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None =
         items=tuple(Item(title="A film", url=place) for place in PLACES),
         text="These two files copy our film.",
         content_hash=f"{kind} {address}",
-        mail=Mail(),
+        mail=Mail(reply_address=reply),
     )
     [taken] = reporting.take_in(f"{kind} {address}".encode(), channel="form", report=report, at=at)
     if taken.case.kind != kind:
         AbuseCase.objects.filter(pk=taken.case.pk).update(kind=kind)
     return AbuseCase.objects.get(pk=taken.case.pk)
+
+
+def take_back(case: AbuseCase, *, at: dt.datetime | None = None) -> AbuseCase:
+    """Let the reporter take back what a copyright case is about; return the case that it went into."""
+    who = Party(organisation="Film Rights Ltd", contact="Rhea Reporter", email="rhea@film.example")
+    report = Report(
+        Format.ACNS,
+        Kind.COPYRIGHT,
+        sender=who,
+        reporter=who,
+        sources=(Source(address=read(case, "source")),),
+        text="We were wrong: this is your customer's own film.",
+        is_retraction=True,
+        content_hash=f"taken back {next(NUMBERS)}",
+        mail=Mail(),
+    )
+    [taken] = reporting.take_in(f"taken back {case.pk}".encode(), channel="api", report=report, at=at)
+    return taken.case
 
 
 def find_true(case: AbuseCase, by: User) -> None:

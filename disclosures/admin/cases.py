@@ -38,6 +38,7 @@ from disclosures.reports.shape import PROBLEMS
 
 OPEN_RAW = "disclosures.open_report"
 SHOWN_REPORTS = 20
+WORDS = 4000
 RECENT = 50
 HOUR = dt.timedelta(hours=1)
 
@@ -51,7 +52,7 @@ class CaseAct(Act):
         return ENDED if record.closed_at else ""
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
-        return [about(eyes, record), newest_report(eyes, record)]
+        return [about(eyes, record), *taken_back(eyes, record), newest_report(eyes, record)]
 
 
 class AssignToMe(CaseAct):
@@ -180,7 +181,15 @@ class CloseCase(CaseAct):
     form_class = CloseForm
 
     def consequences(self, record: Any) -> list[str]:
-        return ["It stays as it is. What comes later about the same matter opens another case."]
+        said = ["It stays as it is. What comes later about the same matter opens another case."]
+        if notifying.notice_of(record) is not None:
+            said.append("Withdrawn or not valid: services run again, material is back, a strike falls.")
+            said.append("The customer is told.")
+        return said
+
+    def form(self, record: Any, data: Any = None) -> forms.Form:
+        initial = {"outcome": CaseOutcome.WITHDRAWN} if judging.is_taken_back(record) else {}
+        return asking(CloseForm(data, initial=initial))
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         concluding.close(record.pk, form.cleaned_data["outcome"], by=user, reason=form.cleaned_data["reason"])
@@ -191,11 +200,11 @@ def about(eyes: Eyes, record: AbuseCase) -> Section:
     """Return what a case is."""
     facts = [
         ("Reference", record.reference),
-        ("About", record.get_kind_display()),
+        ("Kind", record.get_kind_display()),
         ("Urgency", record.get_severity_display()),
         ("Somebody looks by", moment(record.look_by)),
         *eyes.facts(record),
-        ("At", moment(record.source_at) or "no time named"),
+        ("Seen at", moment(record.source_at) or "no time named"),
         ("Concerns", account_link(record) if record.account_id else record.get_found_display()),
         ("Decided by", "the search" if record.decided_by == ledger.SYSTEM else eyes.who(record.decided_by)),
         ("Opened", moment(record.opened_at)),
@@ -221,14 +230,33 @@ def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
         ("Written from", row.reporter or "nobody named"),
         ("May be named to the customer", "yes" if row.may_be_named else "no"),
         ("Sent by a machine", "yes" if row.is_automatic else "no"),
-        ("Takes a report back", "yes" if row.is_retraction else "no"),
+        *((("Takes a report back", "yes"),) if row.is_retraction else ()),
         ("Could not be read", "; ".join(PROBLEMS.get(code, code) for code in row.problems) or "nothing"),
-        ("Its words", str(read.get("text") or "")[:4000] or "none"),
+        ("Its words", str(read.get("text") or "")[:WORDS] or "none"),
         *((f"Material {number}", _item(item)) for number, item in enumerate((read.get("items") or [])[:20], start=1)),
         *((one.get("kind", ""), one.get("body", "")) for one in (read.get("declarations") or [])[:10]),
         ("Every field", json.dumps(read.get("fields") or {}, ensure_ascii=False, indent=1)[:8000]),
     ]
     return Section("What was reported", facts=[fact for fact in facts if fact[1]])
+
+
+def taken_back(eyes: Eyes, record: AbuseCase) -> list[Section]:
+    """Return what takes a report of this case back, and what to do about it; nothing where nothing does."""
+    rows = record.reports.filter(is_retraction=True).defer("raw").order_by("-received_at", "-pk")[:SHOWN_REPORTS]
+    if not rows:
+        return []
+    said = [
+        (
+            moment(row.received_at),
+            row.reporter or "nobody named",
+            str((row.read or {}).get("text") or "")[:WORDS] or "none",
+        )
+        for row in rows
+    ]
+    title = "Taken back by the reporter"
+    if judging.is_taken_back(record):
+        title = f"{title}: decide what follows"
+    return [Section(title, head=("When", "From", "Words"), rows=said)]
 
 
 def _item(item: dict[str, Any]) -> str:
@@ -338,8 +366,10 @@ class AbuseCaseAdmin(RecordAdmin):
     def hours_left(self, case: AbuseCase) -> str:
         if case.closed_at is not None:
             return "ended"
-        left = (case.look_by - timezone.now()) // HOUR
-        return f"in {left} hours" if left >= 0 else f"late by {-left} hours"
+        left = case.look_by - timezone.now()
+        hours = abs(left) // HOUR
+        words = f"{hours} hour" if hours == 1 else f"{hours} hours"
+        return f"in {words}" if left >= dt.timedelta() else f"late by {words}"
 
     @admin.display(description="concerns")
     def concerns(self, case: AbuseCase) -> str:
@@ -362,6 +392,7 @@ class AbuseCaseAdmin(RecordAdmin):
         newest = list(_without_words(record)[:SHOWN_REPORTS])
         return [
             about(eyes, record),
+            *taken_back(eyes, record),
             newest_report(eyes, record),
             case_letters.reputation(eyes, record, newest),
             found(eyes, record),

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.datamap import Category, Ends, Held, Personal, Purpose
 from accounts.datamap.declaring import NOBODY, STAFF_ONLY
@@ -99,6 +99,14 @@ class CaseQuerySet(models.QuerySet["AbuseCase"]):
     def undecided(self) -> CaseQuerySet:
         """Open cases of which a person must say whom they concern."""
         return self.open().filter(found__in=[AbuseCase.Found.NONE, AbuseCase.Found.SEVERAL])
+
+    def taken_back(self) -> CaseQuerySet:
+        """Open cases with a report that takes one back, after which nobody found the matter authentic once more."""
+        later = CaseFinding.objects.filter(
+            case=OuterRef("case"), item=Finding.AUTHENTIC, found_at__gt=OuterRef("received_at")
+        )
+        undecided = AbuseReport.objects.filter(~Exists(later), case=OuterRef("pk"), is_retraction=True)
+        return self.open().filter(Exists(undecided))
 
 
 def _reference() -> str:
@@ -200,8 +208,9 @@ class AbuseCase(models.Model):
         return self.reference
 
     def worded_report(self) -> AbuseReport | None:
-        """Return the newest report with words of its own, without the raw message."""
-        return self.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk").first()
+        """Return the newest report with words of its own, without the raw message; what takes one back comes last."""
+        worded = self.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk")
+        return worded.filter(is_retraction=False).first() or worded.first()
 
     def key_place(self) -> tuple[UUID, str]:
         """A case is sealed under a key of its own."""
