@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -181,11 +181,16 @@ def billed_to(account_id: UUID, contacts: Iterable[Contact] | None = None) -> di
 def bill_to_lines(invoice: Invoice) -> list[str]:
     """Return name and address of an invoice as they are written on it, a line each."""
     to = invoice.billed_to or {}
-    region = " ".join(to[part] for part in ("region", "postcode") if to.get(part))
-    town = ", ".join(part for part in (to.get("city"), region) if part)
-    known = countries_by_alpha2.get(str(to.get("country", "")).upper())
-    country = known.apolitical_name if known else to.get("country")
-    return [line for line in (to.get("name"), to.get("company"), to.get("street"), town, country) if line]
+    return [str(to[part]) for part in ("name", "company") if to.get(part)] + place_lines(to)
+
+
+def place_lines(place: Mapping[str, str | None]) -> list[str]:
+    """Return an address as it is written, a line each: street, town, country by its name."""
+    region = " ".join(str(place[part]) for part in ("region", "postcode") if place.get(part))
+    town = ", ".join(part for part in (place.get("city"), region) if part)
+    known = countries_by_alpha2.get(str(place.get("country", "")).upper())
+    country = known.apolitical_name if known else place.get("country")
+    return [line for line in (place.get("street"), town, country) if line]
 
 
 def tax_number(invoice: Invoice) -> str:

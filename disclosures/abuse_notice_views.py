@@ -16,6 +16,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts import invoicing
 from accounts.doors import account_of, customer, customer_page, for_roles, is_too_often, too_often
 from accounts.downloading import download
 from accounts.members import Part, may_open
@@ -26,6 +27,7 @@ from disclosures.abuse_notice_forms import REASONS, AppealForm, CounterForm, Dis
 from disclosures.models import AbuseNotice, CounterNotice, NoticeFile, Strike
 
 A_PAGE = 25
+PLACE = ("street", "city", "region", "postcode", "country")
 
 
 @customer_page
@@ -37,10 +39,15 @@ def notices(request: HttpRequest) -> HttpResponse:
     rows = own.open().order_by("act_by", "pk") if which == "open" else own.exclude(ended_at=None).order_by("-sent_at")
     page = Paginator(rows, A_PAGE).get_page(request.GET.get("page"))
     now = timezone.now()
+    shown = CounterNotice.objects.filter(notice__in=[one.pk for one in page.object_list])
+    stopped = set(shown.exclude(stopped_at=None).values_list("notice", flat=True))
     context = {
         "page": page,
         "which": which,
-        "cards": [{"notice": one, "state": abuse_words.state(one, now)} for one in page.object_list],
+        "cards": [
+            {"notice": one, "state": abuse_words.state(one, now, is_stopped=one.pk in stopped)}
+            for one in page.object_list
+        ],
         **striking.policy(account_of(request), now),
     }
     return render(request, "disclosures/abuse_notices.html", context)
@@ -54,22 +61,24 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
     now = timezone.now()
     items = list(found.items.all())
     counter = found.counters.first()
+    signed = counter if counter is not None and counter.signed_at else None
+    is_stopped = signed is not None and signed.stopped_at is not None
     strike = found.strikes.first()
     context = {
         "notice": found,
         "means": abuse_words.MEANS[found.kind],
-        "state": abuse_words.state(found, now),
+        "state": abuse_words.state(found, now, is_stopped=is_stopped),
         "items": items,
         "files": found.files.defer("content").order_by("sent_at", "pk"),
         "service": _service(found),
-        "counter": counter if counter is not None and counter.signed_at else None,
+        "counter": signed,
         "strike": strike,
         "strike_counts": strike is not None and strike.overruled_at is None and strike.ends_at > now,
         "is_suspended": found.is_suspended,
         "is_late": found.act_by is not None and found.act_by <= now,
         "has_answer": found.is_answered,
         "left": [item for item in items if not item.is_fixed],
-        "may_counter": not countering.hindrance(found) and may_open(customer(request), Part.COUNTER),
+        "may_counter": signed is None and not countering.hindrance(found) and may_open(customer(request), Part.COUNTER),
         "may_ask_for_time": _may_ask(found, now),
         "history": abuse_words.history(found, items, counter, strike),
     }
@@ -234,4 +243,9 @@ def _known(request: HttpRequest, draft: CounterNotice | None) -> dict[str, Any]:
         names = ("reason", "statement", "name", "address", "phone", "email", "is_outside_us")
         return {"items": [str(pk) for pk in draft.items], **{name: getattr(draft, name) for name in names}}
     contact = Contact.objects.owners([account_of(request).pk]).first()
-    return {"name": contact.name, "phone": contact.phone or "", "email": contact.email} if contact else {}
+    if contact is None:
+        return {}
+    place = contact.addresses.filter(removed_at=None).order_by("-kind", "pk").first()
+    parts = {part: getattr(place, part) for part in PLACE} if place is not None else {}
+    known = {"name": contact.name, "phone": contact.phone or "", "email": contact.email}
+    return known | {"address": "\n".join(invoicing.place_lines(parts))}

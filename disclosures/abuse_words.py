@@ -31,12 +31,14 @@ class State:
     tag: str
 
 
-def state(notice: AbuseNotice, at: dt.datetime) -> State:
-    """Return where a notice stands at `at`."""
+def state(notice: AbuseNotice, at: dt.datetime, *, is_stopped: bool) -> State:
+    """Return where a notice stands at `at`; `is_stopped`: a notice of court action stopped its put-back."""
     if notice.ended_at is not None:
         return State(_("Closed"), "ok")
     if notice.is_suspended:
         return State(_("Suspended"), "danger")
+    if is_stopped:
+        return State(_("Before a court"), "warn")
     if notice.countered_at is not None:
         return State(_("Counter-notice sent"), "ok")
     if notice.remedied_at is not None:
@@ -51,7 +53,7 @@ def state(notice: AbuseNotice, at: dt.datetime) -> State:
 def history(
     notice: AbuseNotice, items: list[AbuseNoticeItem], counter: CounterNotice | None, strike: Strike | None
 ) -> list[tuple[dt.datetime, Any]]:
-    """Return what happened, oldest first: moments with a sentence."""
+    """Return what happened, oldest first: moments with a sentence. What led to something stands before it."""
     told: list[tuple[dt.datetime | None, Any]] = [
         (notice.sent_at, _("We sent you the notice.")),
         (notice.delivered_at, _("It was delivered: your time began.")),
@@ -60,11 +62,8 @@ def history(
         (notice.extended_at, _("You got more time.")),
         (notice.acknowledged_at, _("You said that you received it.")),
         (notice.disagreed_at, _("You said that you disagree.")),
-        (notice.remedied_at, _("Every place was fixed.")),
         (notice.lapsed_at, _("The time was over without an answer.")),
         (notice.suspended_at, _("We suspended the service.")),
-        (notice.lifted_at, _("The service runs again.")),
-        (notice.ended_at, _("The matter was closed.")),
     ]
     for item in items:
         number = {"number": item.number}
@@ -74,6 +73,7 @@ def history(
             (item.disabled_at, _("We disabled place %(number)s.") % number),
             (item.restored_at, _("Place %(number)s is back.") % number),
         ]
+    told.append((notice.remedied_at, _("Every place was fixed.")))
     if counter is not None:
         told += [
             (counter.signed_at, _("You signed a counter-notice.")),
@@ -88,4 +88,5 @@ def history(
             (strike.decided_at, _("The appeal was decided.")),
             (strike.overruled_at, _("The strike was overruled.")),
         ]
+    told += [(notice.lifted_at, _("The service runs again.")), (notice.ended_at, _("The matter was closed."))]
     return sorted(((when, words) for when, words in told if when is not None), key=lambda pair: pair[0])

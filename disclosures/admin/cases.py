@@ -33,7 +33,7 @@ from disclosures import concluding, judging, notifying, reporting
 from disclosures.admin import case_customer, case_letters, case_notices
 from disclosures.admin.case_notices import ENDED
 from disclosures.admin.case_queue import CLOSE_SELECTED, CloseForm, CustomerStands, close_several
-from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, Finding
+from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
 OPEN_RAW = "disclosures.open_report"
