@@ -82,6 +82,8 @@ SIGNED = frozenset(
         "disclosures.abusenoticeitem.location",
     }
 )
+# How somebody was reached before is not how they are reached.
+FORMER = frozenset({"accounts.emailchange"})
 # What others asked of us about the customer, and what was answered, is no message of theirs to share.
 NOT_SHARED = frozenset({"disclosures.noticecopy", "disclosures.noticechallenge"})
 # What belongs to an item though it names nobody: numbers and times, by model and column.
@@ -174,9 +176,11 @@ def of_basis(basis: str, instrument: str = "") -> dict[str, str]:
     if basis in CASES:
         ground = CASES[basis]
         return {
-            field.key: field.kind.value
+            field.key: "complaint"
             for field in fields()
-            if field.category in ground.categories and field.kind in ground.kinds
+            if field.category in ground.categories
+            and field.kind in ground.kinds
+            and field.model._meta.label_lower not in FORMER
         }
     return {}
 
