@@ -8,6 +8,7 @@ customer, or goes out about cases of children.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from uuid import UUID
 
 from django.db import transaction
@@ -29,6 +30,8 @@ from disclosures.reporting import action
 LONGEST = 4_500
 # Without one of these a notice counts for nothing; with all of them we must ask for the rest (17 USC 512(c)(3)(B)(ii)).
 CORE = frozenset({Finding.WORK, Finding.MATERIAL, Finding.CONTACT})
+# What a draft leaves to be filled in stands in a line of its own, in brackets.
+BLANK = re.compile(r"^\[.*\]$", re.MULTILINE)
 NOBODY = "Nobody can be written to: the reports came from machines or gave no address to answer."
 
 
@@ -66,13 +69,15 @@ def draft(case: AbuseCase, letter: Letter) -> str:
 def send(case_id: UUID, letter: Letter, text: str, *, by: User, at: dt.datetime | None = None) -> CaseNote:
     """Send a letter with the text that staff made of it, and return the note that keeps it.
 
-    Raises NotActionable where the letter is hindered or empty, and for the same text on the same day.
+    Raises NotActionable where the letter is hindered, empty or not filled in, and for the same text on the same day.
     """
     at = at or timezone.now()
     letter, text = Letter(letter), text.replace("\r\n", "\n").strip()
     refuse_card_number(text)
     if not text or len(text) > LONGEST:
         raise NotActionable(f"Write the letter, in at most {LONGEST} characters.")
+    if BLANK.search(text):
+        raise NotActionable("The draft has a line in brackets. Write there what you need, without the brackets.")
     with keyring(), transaction.atomic(durable=True):
         case = judging.any_case(case_id, by)
         hindrance = hinders(case, letter)

@@ -232,6 +232,8 @@ def test_a_letter_goes_as_staff_changed_it_and_is_kept(alice: User, dora: User):
     with pytest.raises(NotActionable, match="was sent today"):
         lettering.send(case.pk, Letter.MORE_FACTS, "Which file,\nand when?", by=dora)
     assert case.notes.count() == 1
+    with pytest.raises(NotActionable, match="in brackets"):
+        lettering.send(case.pk, Letter.MORE_FACTS, lettering.draft(case, Letter.MORE_FACTS), by=dora)
     lettering.send(case.pk, Letter.MORE_FACTS, "Which other file?", by=dora)
     assert len(posted("report-letter:")) == 2
 
