@@ -425,7 +425,8 @@ class RecordAdmin(ModelAdmin):
             "title": title,
             "list_url": self.list_url(),
             "sections": sections,
-            "acts": acts,
+            "acts": [act for act in acts if not act[2]],
+            "hindered": [act for act in acts if act[2]],
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/record.html", context)
