@@ -8,6 +8,7 @@ request and request to another host from its first moment on; `complaints()` ret
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,3 +220,24 @@ class Visitor:
         """Return where the focus is: `at`, `outlined`, `seen`."""
         found: dict[str, Any] = self.page.evaluate(FOCUS)
         return found
+
+
+class Pictures:
+    """Keeps what somebody sees, in each size and scheme, where `CHICAGOCLOUD_PICTURES` names a folder for it."""
+
+    def __init__(self, begin: str = "") -> None:
+        self.folder = os.environ.get("CHICAGOCLOUD_PICTURES", "")
+        self.begin = begin
+        self.number = 0
+
+    def take(self, visitor: Visitor, name: str) -> None:
+        """Keep the page as it is shown now as "01-name-light-1280.png" and so on."""
+        self.number += 1
+        if not self.folder:
+            return
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        for look in visitor.looks():
+            # Colours under way from one scheme to the other are nobody's colours.
+            visitor.page.evaluate("document.getAnimations().forEach(one => one.finish())")
+            file = f"{self.begin}{self.number:02d}-{name}-{look}.png".replace(" ", "-").replace("/", "-")
+            visitor.page.screenshot(path=Path(self.folder) / file, full_page=True)

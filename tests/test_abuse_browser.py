@@ -1,5 +1,21 @@
 """Notices of abuse in a real browser: staff tell, the customer answers, services stop and run again; axe-core.
 
+Which test shows what of each act on both sides; all of them run with scripting and without:
+
+Act             The customer                            Staff
+acknowledge     test_staff_tell_and...                  the same: the case says since when
+fix             test_staff_tell_and...                  the same: the case says what was done where
+dispute         test_staff_tell_and... reads it         the same: once for the reporter, who has no page and writes
+                                                        to us, once with their own eyes
+suspend         test_a_suspended_customer... reads it   the same: by the clock alone
+lift            test_a_suspended_customer... by both    the same: the case says on which ground;
+                acts                                    test_a_report_is_taken_back..., as the complaint fell
+counter-notice  test_a_counter_notice... signs it       the same: two people forward it, the complainant opens it
+put-back        test_a_counter_notice... reads the day  the same: on the first day; test_a_court_is_asked...: never
+strike          test_a_strike_is_appealed... reads it   the same: gives it
+appeal          test_a_strike_is_appealed... sends it   the same: another person answers it
+disclosure      test_after_silence... reads of it       the same: two people, the complainant opens the file
+
 `CHICAGOCLOUD_PICTURES` names a folder for what each of them saw, at 1280 and 320 pixels, light and dark.
 """
 
@@ -15,18 +31,17 @@ from psycopg import Connection
 
 from accounts.models import Suspension, User
 from accounts.safeguards import outbox
-from disclosures import approving, countering, enforcing, striking
-from disclosures.models import AbuseCase, AbuseNotice, CounterNotice, Finding, Stage, Strike
+from disclosures import approving, concluding, countering, enforcing, judging, responding, striking
+from disclosures.models import AbuseCase, AbuseNotice, CaseOutcome, CounterNotice, Finding, Stage, Strike
 from disclosures.models.cases import ELEMENTS
 from tests import disclosing
-from tests.abuse import complain, days_pass, find_true, make_case, sign_counter, silent, told
-from tests.browsing import Visitor
+from tests.abuse import complain, days_pass, find_true, make_case, sign_counter, silent, take_back, tell, told
+from tests.browsing import Pictures, Visitor
 from tests.cast import make_customer, make_staff
 from tests.disclosing import press as send
 from tests.legal import make_recipient
 from tests.servers import Portal
 from tests.test_browser_axe import Round, look_round, room
-from tests.test_disclosures_browser import Pictures
 
 __all__ = ["look_round"]
 
@@ -51,8 +66,8 @@ def alice() -> User:
 
 
 @pytest.fixture
-def pictures() -> Pictures:
-    return Pictures()
+def pictures(request: pytest.FixtureRequest) -> Pictures:
+    return Pictures(f"{request.function.__name__[5:25]}-")
 
 
 @pytest.fixture
@@ -126,6 +141,15 @@ def test_staff_tell_and_the_customer_acknowledges_fixes_and_is_asked_again(
     send(customer, "Send what you fixed")
     notice.refresh_from_db()
     assert notice.remedied_at is not None and notice.acknowledged_at is not None
+    desk.go(case_page(case, "dispute"))
+    assert "Now it is gone." in desk.main() and "Remedied no" not in desk.main()
+    desk.page.locator("[name=item]").last.check()
+    desk.page.locator("[name=seen]").fill("A copy of it is at the same place.")
+    desk.page.locator("[name=who][value=staff]").check()
+    send(desk, "Record that a place is not fixed")
+    assert "The customer is asked once more." in desk.main() and "Remedied no" in desk.main()
+    assert "A copy of it is at the same place." in customer.go(f"/notices/{notice.reference}/").main()
+    pictures.take(customer, "seen-again")
 
 
 @MODES
@@ -152,6 +176,8 @@ def test_a_suspended_customer_signs_in_answers_and_runs_again(
     customer.go(f"/notices/{notice.reference}/")
     assert "The service runs again" in customer.main()
     pictures.take(customer, "runs-again")
+    said = visit(dora, scripting=scripting).go(case_page(AbuseCase.objects.get(pk=notice.case))).main()
+    assert "lifted: acknowledged and remedied" in said
 
 
 @MODES
@@ -194,6 +220,7 @@ def test_a_counter_notice_is_signed_forwarded_and_put_back(
     assert b"under penalty of perjury" in files["statements.txt"] and b"Alice Canary" in files["records.json"]
     customer.go(f"/notices/{notice.reference}/")
     assert "Your counter-notice went to whoever complained" in customer.main()
+    assert "It also runs again when the material comes back" in customer.main()
 
     desk.go(case_page(case, "advance-put-back"))
     send(desk, "Set the put-back to its first day")
@@ -261,10 +288,37 @@ def test_a_court_is_asked_and_nothing_is_put_back(
     assert "The put-back is stopped." in desk.main()
     pictures.take(desk, "stopped")
     customer.go(f"/notices/{counter.notice.reference}/")
-    assert "26-cv-1" in customer.main() and "The material comes back on" not in customer.main()
+    assert "Before a court" in customer.main() and "26-cv-1" in customer.main()
+    assert "The material comes back on" not in customer.main() and "Send a counter-notice" not in customer.main()
     pictures.take(customer, "before-a-court")
     desk.go(case_page(case, "advance-put-back"))
     assert "It was stopped by a notice of court action." in desk.main()
+
+
+@MODES
+def test_a_report_is_taken_back_and_everything_it_led_to_ends(
+    visit: Start, alice: User, dora: User, pictures: Pictures, scripting: bool
+) -> None:
+    notice = silent(alice, dora)
+    case = take_back(AbuseCase.objects.get(pk=notice.case))
+    desk, customer = visit(dora, scripting=scripting), visit(alice, scripting=scripting)
+    desk.go("/admin/")
+    pile = desk.page.locator("section", has=desk.page.get_by_role("heading", name="Reports taken back (1)"))
+    pile.get_by_role("link", name=case.reference).click()
+    assert "We were wrong: this is your customer's own film." in desk.main()
+    assert "These two files copy our film." in desk.main() and "Suspended since" in desk.main()
+    pictures.take(desk, "taken-back")
+    desk.page.get_by_role("link", name="Close the case").click()
+    assert desk.page.locator("[name=outcome][value=withdrawn]").is_checked()
+    desk.page.locator("[name=reason]").fill("They told us by telephone, too.")
+    pictures.take(desk, "close")
+    send(desk, "Close the case")
+    assert "lifted: the complaint was withdrawn or refuted" in desk.main()
+    assert Suspension.objects.standing().count() == 0
+    customer.go(f"/notices/{notice.reference}/")
+    assert "The report was taken back. Nothing of it counts against you." in customer.main()
+    assert "The service runs again" in customer.main() and "Place 1 is back" in customer.main()
+    pictures.take(customer, "taken-back-for-the-customer")
 
 
 @MODES
@@ -331,10 +385,39 @@ def test_the_pages_of_the_desk_are_accessible(look_round: Callable[..., Round], 
     of_waiting, of_counter = (AbuseCase.objects.get(pk=one) for one in (waiting.case, counter.notice.case))
     desk.look("told", case_page(of_waiting)).look("back", case_page(of_waiting, "came-back"))
     desk.look("strike, given", case_page(of_waiting, "strike")).look("close", case_page(of_waiting, "close"))
-    desk.look("deficiency", case_page(fresh, "deficiency")).look("facts", case_page(fresh, "write-more-facts"))
-    desk.look("passed on", case_page(of_waiting, "write-passed-on"))
     desk.look("stop", case_page(of_counter, "stop-put-back")).press("Record a notice of court action")
     desk.look("stop, empty", status=422).look("advance", case_page(of_counter, "advance-put-back"))
+    assert desk.wrong == []
+
+
+def test_the_acts_of_the_desk_are_accessible(look_round: Callable[..., Round], alice: User, dora: User) -> None:
+    lacking, foreign = (make_case(alice, reply="rhea@film.example") for _ in range(2))
+    for element in ELEMENTS:
+        is_met = element != Finding.SIGNATURE
+        judging.find(lacking.pk, element, by=dora, is_met=is_met, note="" if is_met else "Nobody signed it.")
+    judging.decide_whom(foreign.pk, by=dora, number="")
+    desk = look_round(dora)
+    desk.look("lacking", case_page(lacking)).look("deficiency", case_page(lacking, "deficiency"))
+    desk.visitor.page.locator("[name=text]").fill("")
+    desk.press("Send the deficiency reply").look("deficiency, empty", status=422)
+    desk.look("facts", case_page(lacking, "write-more-facts")).look("whom", case_page(lacking, "decide-whom"))
+    desk.look("finding", case_page(lacking, "record-finding")).press("Record a finding")
+    desk.look("finding, empty", status=422).look("kind", case_page(lacking, "change-kind"))
+    desk.look("note", case_page(lacking, "add-note")).look("not ours", case_page(foreign, "write-not-ours"))
+    desk.press("Write that it is not ours").look("not ours, sent")
+    concluding.close(foreign.pk, CaseOutcome.NOT_OURS, by=dora, reason="Not ours.")
+    desk.look("closed", case_page(foreign, "write-closed"))
+
+    tell(lacking, dora, delivered=False)
+    desk.look("undelivered", case_page(lacking)).look("reached", case_page(lacking, "reached"))
+    desk.look("passed on", case_page(lacking, "write-passed-on"))
+    answered = told(alice, dora)
+    responding.fix(answered.pk, {answered.items.all()[0].pk: "I removed it."}, by=alice)
+    striking.appeal(striking.strike(answered.pk, by=dora).pk, by=alice, text="The film is mine.")
+    case = take_back(AbuseCase.objects.get(pk=answered.case))
+    desk.look("answered, appealed, taken back", case_page(case)).look("dispute", case_page(case, "dispute"))
+    desk.look("disable", case_page(case, "disable")).look("withdraw strike", case_page(case, "overrule-strike"))
+    desk.look("own appeal", case_page(case, "decide-appeal")).look("close, taken back", case_page(case, "close"))
     assert desk.wrong == []
 
 

@@ -63,7 +63,7 @@ from retention import cancelling, closing, disputing, placing, purge, telling
 from retention.models import DeletionRequest, Dispute, Hold
 from tests import legal
 from tests.admin_walk import make_world, seal
-from tests.browsing import Visitor
+from tests.browsing import Pictures, Visitor
 from tests.cast import DAY, PASSWORD, bind, furnish, make_customer, make_staff, order_in_review, owe
 from tests.panel import export, row, run
 from tests.passkeys import give_passkey
@@ -86,6 +86,7 @@ LET_PASS = (
 PLANTED = """() => {
     const add = html => document.querySelector("main").insertAdjacentHTML("beforeend", html);
     add("<img src='/static/favicon.svg'><p id='pale'>Hard to read</p>");
+    add("<p>&lt;time&gt;today&lt;/time&gt;</p>");
     add("<div id='small'><a href='/a'>a</a><br><a href='/b'>b</a></div>");
     // The policy lets no style attribute in; what a script of the browser's own sets is no attribute.
     document.getElementById("pale").style.color = "#999";
@@ -101,6 +102,7 @@ class Round:
     is_staff: bool = False
     wrong: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    pictures: Pictures = field(default_factory=Pictures)
 
     def look(self, name: str, path: str = "", status: int = 200) -> Round:
         """Look at the page at `path`, or at the one shown now, in every size and colour scheme."""
@@ -112,6 +114,8 @@ class Round:
             requests, size = self.visitor.weight()
             if requests > MOST_REQUESTS or size > MOST_BYTES:
                 self.wrong.append(f"{name}: {requests} requests, {size} bytes")
+        if "</" in self.visitor.page.locator("body").inner_text():
+            self.wrong.append(f"{name}: markup is shown as words")
         for look in self.visitor.looks():
             found = self.visitor.axe()
             self.wrong += [f"{name}, {look}: {one}" for one in found.violations]
@@ -121,6 +125,7 @@ class Round:
         self.wrong += [f"{name}: {line}" for line in self.visitor.complaints()]
         self.visitor.heard.clear()
         self.seen.append(name)
+        self.pictures.take(self.visitor, name)
         return self
 
     def press(self, button: str) -> Round:
@@ -141,7 +146,8 @@ def look_round(new_context: NewContext, live_portal: Portal) -> Callable[..., Ro
         visitor = Visitor(new_context(reduced_motion="reduce"), live_portal.url)
         if user is not None:
             visitor.sign_in(user)
-        return Round(visitor, is_staff=user is not None and user.account_id is None)
+        is_staff = user is not None and user.account_id is None
+        return Round(visitor, is_staff=is_staff, pictures=Pictures("round-of-staff-" if is_staff else "round-"))
 
     return start
 
@@ -652,7 +658,7 @@ def test_planted_faults_are_found(look_round: Callable[..., Round]) -> None:
 
     anybody.look("sign in, planted")
 
-    for fault in ("image-alt", "color-contrast", "target-size", "wider than the window"):
+    for fault in ("image-alt", "color-contrast", "target-size", "wider than the window", "markup is shown"):
         assert any(fault in line for line in anybody.wrong), fault
 
 

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import pyrage
 import pytest
@@ -35,7 +33,7 @@ from disclosures.models import (
 )
 from retention import telling
 from tests import files, legal
-from tests.browsing import Visitor
+from tests.browsing import Pictures, Visitor
 from tests.cast import furnish, make_customer, make_staff
 from tests.servers import Portal
 from tests.test_browser_axe import Round, look_round, room
@@ -54,23 +52,6 @@ def lena() -> User:
 @pytest.fixture
 def paul() -> User:
     return make_staff("paul", "privacy_officer")
-
-
-class Pictures:
-    """Keeps what somebody sees, in each size and scheme, where a folder is named for it."""
-
-    def __init__(self) -> None:
-        self.folder = os.environ.get("CHICAGOCLOUD_PICTURES", "")
-        self.number = 0
-
-    def take(self, visitor: Visitor, name: str) -> None:
-        self.number += 1
-        if not self.folder:
-            return
-        Path(self.folder).mkdir(parents=True, exist_ok=True)
-        for look in visitor.looks():
-            where = Path(self.folder) / f"{self.number:02d}-{name}-{look.replace(' ', '-')}.png"
-            visitor.page.screenshot(path=where, full_page=True)
 
 
 @pytest.mark.parametrize("scripting", [False, True], ids=["without scripting", "with scripting"])

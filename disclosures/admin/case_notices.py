@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.admin_base import Act, Eyes, Identifiers, Section, asking
 from accounts.models import User
-from accounts.templatetags.portal_tags import day, moment
+from accounts.templatetags.portal_tags import day_text, moment, moment_text
 from disclosures import abuse_clocks, countering, enforcing, judging, notifying, striking
 from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseKind, CounterNotice, Strike, TiplineReport
 from disclosures.notifying import MOST_ITEMS, NOTIFY, Claim, notice_of
@@ -147,7 +147,7 @@ class Notify(Act):
         until = abuse_clocks.act_by(record.kind, record.severity, timezone.now())
         return [
             "The customer gets a mail and reads all of this in the portal.",
-            f"Their time begins when the mail is accepted; accepted now, it ends on {moment(until)}.",
+            f"Their time begins when the mail is accepted; accepted now, it ends on {moment_text(until)}.",
             "While the answer is due, contact, services and network are held, 30 days at most.",
         ]
 
@@ -309,7 +309,7 @@ class GiveStrike(NoticeAct):
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         row = striking.strike(self.notice(record).pk, by=user)
-        return f"The strike counts until {day(row.ends_at)}."
+        return f"The strike counts until {day_text(row.ends_at)}."
 
 
 def _only(rows: Any) -> Any:
@@ -410,11 +410,11 @@ class AdvancePutBack(CounterAct):
     def consequences(self, record: Any) -> list[str]:
         notice = notice_of(record)
         counter = _counter_of(notice) if notice is not None else None
-        return [f"The material comes back on {day(counter.put_back_from)}."] if counter is not None else []
+        return [f"The material comes back on {day_text(counter.put_back_from)}."] if counter is not None else []
 
     def perform(self, record: Any, form: forms.Form, user: User) -> str:
         done = countering.advance(self.counter(record).pk, by=user)
-        return f"The material comes back on {day(done.put_back_on)}."
+        return f"The material comes back on {day_text(done.put_back_on)}."
 
 
 class CourtForm(forms.Form):
@@ -468,7 +468,7 @@ def tipline(eyes: Eyes, case: AbuseCase) -> list[Section]:
     if case.kind != CaseKind.CSAM:
         return []
     row = TiplineReport.objects.filter(case=case).first()
-    due = moment(case.opened_at + schedule.span("child_report"))
+    due = moment_text(case.opened_at + schedule.span("child_report"))
     facts = [("Reported", moment(row.reported_at)), ("By", eyes.who(row.reported_by)), *eyes.facts(row)] if row else []
     return [Section("CyberTipline", facts=facts, empty=f"Not reported yet: due by {due} (18 USC 2258A).")]
 
@@ -485,7 +485,7 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
         ("Came back", moment(notice.bounced_at) or "no"),
         ("Answer by", moment(notice.act_by) or "not set yet"),
         ("Material by", moment(notice.material_by) or "no material"),
-        ("More time", f"since {moment(notice.extended_at)}" if notice.extended_at else "not asked for"),
+        ("More time", f"since {moment_text(notice.extended_at)}" if notice.extended_at else "not asked for"),
         ("Acknowledged", moment(notice.acknowledged_at) or "no"),
         ("Remedied", moment(notice.remedied_at) or "no"),
         ("Disagrees", moment(notice.disagreed_at) or "no"),
@@ -501,7 +501,7 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
             moment(item.fixed_at) or "no",
             eyes.on(item, "done"),
             eyes.on(item, "seen"),
-            f"{moment(item.disabled_at)} by {eyes.who(item.disabled_by)}" if item.disabled_at else "no",
+            f"{moment_text(item.disabled_at)} by {eyes.who(item.disabled_by)}" if item.disabled_at else "no",
             moment(item.restored_at) or "",
         )
         for item in notice.items.all()
@@ -518,7 +518,7 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
 def _suspended(notice: AbuseNotice) -> str:
     if notice.suspended_at is None:
         return "no"
-    since = f"since {moment(notice.suspended_at)}"
+    since = f"since {moment_text(notice.suspended_at)}"
     return since if notice.is_suspended else f"{since}, lifted: {notice.get_lifted_how_display()}"
 
 
@@ -533,8 +533,8 @@ def _counter(eyes: Eyes, notice: AbuseNotice) -> list[Section]:
         ("Forwarded", moment(counter.forwarded_at) or "not yet: prepare its disclosure"),
         (
             "Put back on",
-            f"{day(counter.put_back_on)} (from {day(counter.put_back_from)}, "
-            f"at the latest {day(counter.put_back_latest)})",
+            f"{day_text(counter.put_back_on)} (from {day_text(counter.put_back_from)}, "
+            f"at the latest {day_text(counter.put_back_latest)})",
         ),
         ("Put back", moment(counter.put_back_at) or "no"),
         ("Stopped", moment(counter.stopped_at) or "no"),
@@ -548,11 +548,11 @@ def _strike(eyes: Eyes, notice: AbuseNotice) -> list[Section]:
     if row is None:
         return []
     facts = [
-        ("Given", f"{moment(row.given_at)} by {eyes.who(row.given_by)}"),
-        ("Counts until", day(row.ends_at)),
+        ("Given", f"{moment_text(row.given_at)} by {eyes.who(row.given_by)}"),
+        ("Counts until", day_text(row.ends_at)),
         ("Overruled", moment(row.overruled_at) or "no"),
         ("Appealed", moment(row.appealed_at) or "no"),
-        ("Decided", f"{moment(row.decided_at)} by {eyes.who(row.decided_by)}" if row.decided_at else "no"),
+        ("Decided", f"{moment_text(row.decided_at)} by {eyes.who(row.decided_by)}" if row.decided_at else "no"),
         *eyes.facts(row),
     ]
     return [Section("Strike", facts=facts)]

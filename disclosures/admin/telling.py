@@ -107,7 +107,7 @@ class TellCustomer(Act):
         reason = form.cleaned_data["shortened_reason"]
         owed = LegalNotice.objects.filter(request=record, sent_at=None).values_list("pk", flat=True)
         sent = [informing.send(pk, by=user, shortened_reason=reason) for pk in owed]
-        return f"{len(sent)} notices are sent."
+        return f"Notices sent: {len(sent)}."
 
 
 class EndForm(forms.Form):
