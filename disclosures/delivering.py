@@ -145,7 +145,7 @@ def has_ended(disclosure: Disclosure, at: dt.datetime) -> bool:
     if disclosure.consent is not None:
         return not ConsentGrant.objects.live(at).filter(pk=disclosure.consent).exists()
     if disclosure.case is not None:
-        return _case_ended(disclosure)
+        return _case_ended(disclosure, disclosure.case)
     if disclosure.legal_request_id is None:
         return False
     told = LegalNotice.objects.filter(request=disclosure.legal_request_id, account=disclosure.account_id)
@@ -154,8 +154,8 @@ def has_ended(disclosure: Disclosure, at: dt.datetime) -> bool:
     return challenged.filter(notice__in=told.values("pk")).exists() or stopped.exists()
 
 
-def _case_ended(disclosure: Disclosure) -> bool:
-    case = AbuseCase.objects.get(pk=disclosure.case)
+def _case_ended(disclosure: Disclosure, case_id: UUID) -> bool:
+    case = AbuseCase.objects.get(pk=case_id)
     if case.outcome and lifting.ENDS[CaseOutcome(case.outcome)] in lifting.FELL:
         return True
     if not judging.is_valid(case):
