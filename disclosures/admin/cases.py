@@ -13,7 +13,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path, reverse
@@ -242,9 +242,9 @@ def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
 
 def taken_back(eyes: Eyes, record: AbuseCase) -> list[Section]:
     """Return what takes a report of this case back, and what to do about it; nothing where nothing does."""
-    rows = record.reports.filter(is_retraction=True).defer("raw").order_by("-received_at", "-pk")[:SHOWN_REPORTS]
-    if not rows:
+    if not record.has_retraction:  # type: ignore[attr-defined]
         return []
+    rows = record.reports.filter(is_retraction=True).defer("raw").order_by("-received_at", "-pk")[:SHOWN_REPORTS]
     said = [
         (
             moment(row.received_at),
@@ -382,7 +382,9 @@ class AbuseCaseAdmin(RecordAdmin):
     def get_detail_queryset(self, request: HttpRequest) -> QuerySet[AbuseCase]:
         """Return cases with their findings, which parts and acts of a page ask for, and the counts of the customer."""
         rows: QuerySet[AbuseCase] = super().get_detail_queryset(request)
-        return rows.annotate(**case_customer.counts(staff(request), timezone.now())).prefetch_related("findings")
+        retractions = AbuseReport.objects.filter(case=OuterRef("pk"), is_retraction=True)
+        counts = case_customer.counts(staff(request), timezone.now())
+        return rows.annotate(has_retraction=Exists(retractions), **counts).prefetch_related("findings")
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         # What carries keys of its own is fetched first, so that all of them come with the first value that is read.
