@@ -46,6 +46,7 @@ class Part:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-m", marks, "--junit-xml", str(self.report)],
             cwd=root,
+            env=environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
@@ -81,6 +82,18 @@ class Part:
             print(f"The {self.name} tests ended with exit code {self.process.returncode}.", flush=True)
             counts["failed"] += 1
         return counts
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return this process's environment, in which all parts and what they start share their bytecode.
+
+    Where Python is forbidden to write any, each part would rewrite the assertions of every file anew, and each worker
+    and web process compile the whole portal. So it goes to `folder`, which goes away with the run.
+    """
+    if not sys.dont_write_bytecode:
+        return dict(os.environ)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
 
 
 def outcome(case: ElementTree.Element) -> str:

@@ -55,6 +55,10 @@ def test_crash():
     assert came("browser")
     # Nothing of the portal was loaded on the way, whose settings this part would inherit.
     assert "DJANGO_SETTINGS_MODULE" not in os.environ
+    # Bytecode was forbidden: this part's is shared with the others, in a folder that goes away.
+    shared = pathlib.Path(sys.pycache_prefix)
+    assert not sys.dont_write_bytecode and list(shared.rglob("test_small*.pyc"))
+    (HERE / "shared").write_text(str(shared))
 
 @pytest.mark.browser
 @pytest.mark.race
@@ -79,8 +83,9 @@ PROGRAM = (
 
 
 def plain_env() -> dict[str, str]:
-    """The environment of a shell: nothing of this suite's settings."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    """The environment of a shell: nothing of this suite's settings, but the bytecode it has at hand."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPYCACHEPREFIX")
+    return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 # ------------------------------------------------------------------------------------------------------ the whole
@@ -203,6 +208,8 @@ def test_every_test_runs_once_and_the_last_line_adds_the_parts_up(play):
 
     assert (code, last) == (0, "4 passed, 0 failed, 1 skipped"), said
     assert played.ran() == ["both", "browser", "crash", "quick"]
+    assert not list(played.folder.rglob("__pycache__"))
+    assert not Path((played.folder / "shared").read_text()).exists()
     # Quick and browser tests waited for one another; each part has said its own, the browser tests after the quick.
     first, second = said.index("1 passed, 4 deselected"), said.rindex("1 passed, 4 deselected")
     assert first < said.index("Meanwhile, the browser tests:") < second < said.index("2 passed, 1 skipped")
