@@ -85,15 +85,16 @@ class Part:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return this process's environment, in which all parts and what they start share their bytecode.
+    """Return this process's environment, in which the parts share what each would make alike, in `folder`.
 
-    Where Python is forbidden to write any, each part would rewrite the assertions of every file anew, and each worker
-    and web process compile the whole portal. So it goes to `folder`, which goes away with the run.
+    These are clusters with all migrations, and the bytecode where Python is forbidden to write any: each part would
+    rewrite the assertions of every file anew, and each worker and web process compile the whole portal.
     """
-    if not sys.dont_write_bytecode:
-        return dict(os.environ)
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    given = {**os.environ, "CHICAGOCLOUD_TEST_CLUSTERS": str(folder / "clusters")}
+    if sys.dont_write_bytecode:
+        given.pop("PYTHONDONTWRITEBYTECODE", None)
+        given["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    return given
 
 
 def outcome(case: ElementTree.Element) -> str:

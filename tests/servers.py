@@ -45,6 +45,8 @@ FOR_CLONES = {
     "autovacuum_naptime": "5min",
 }
 Connection = psycopg.Connection[tuple[Any, ...]]
+# Names a folder in which several suites share the clusters that the first of them has prepared, as the parts do.
+SHARED = "CHICAGOCLOUD_TEST_CLUSTERS"
 
 
 def make_folder() -> Path:
@@ -59,6 +61,12 @@ def make_folder() -> Path:
     folder.chmod(0o711)
     (folder / "pid").write_text(str(os.getpid()))
     return folder
+
+
+def copy_clusters(source: Path, target: Path) -> None:
+    """Copy both stopped clusters with their marks from one state folder to another; owners and rights stay."""
+    files = [source / name for name in ("data", "data.ready", "keys", "keys.ready")]
+    subprocess.run(["cp", "-a", *files, target], check=True)
 
 
 def is_running(pid: int) -> bool:
@@ -152,24 +160,63 @@ class Stage:
         return self.clusters[alias].url(role, self.names.of(alias))
 
     def prepare(self) -> None:
-        """Start the servers; make roles, migrate as the owner into the templates and seal them. Once."""
+        """Start the servers with migrated and sealed templates; once. Those of a shared folder are made once for all."""
         if self.is_ready:
             return
-        self.servers.start()
+        if SHARED in os.environ:
+            self.share(Path(os.environ[SHARED]))
+        else:
+            self.servers.start()
+            self.make_templates()
+        self.is_ready = True
+
+    def make_templates(self) -> None:
+        """Make the roles; migrate as the owner into the templates and seal them."""
         from accounts.management.commands.prepare_databases import prepare
 
         for alias, admin_url in zip(ALIASES, self.servers.admin_urls(), strict=True):
             prepare(alias, admin_url, self.templates.of(alias), create=True)
+        self.as_owner(self.migrate)
+
+    def as_owner(self, act: Callable[[], None]) -> None:
+        """Do something to the templates as their owner; nobody is connected to them afterwards."""
         self.play(self.templates, role=OWNER)
-        self.migrate()
+        act()
         self.leave()
-        self.is_ready = True
+
+    def share(self, shared: Path) -> None:
+        """Start on a copy of the clusters in `shared`, or make them and leave a copy there; one stage at a time."""
+        whole, half = shared / "whole", shared / "half"
+        shared.mkdir(exist_ok=True)
+        with (shared / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if whole.is_dir():
+                copy_clusters(whole, self.servers.state)
+                self.servers.start()
+                self.as_owner(self.seal)
+                return
+            self.servers.start()
+            self.make_templates()
+            for cluster in self.clusters.values():
+                cluster.stop()
+            # Whoever is killed while copying leaves a half copy, which nobody takes.
+            shutil.rmtree(half, ignore_errors=True)
+            half.mkdir()
+            copy_clusters(self.servers.state, half)
+            half.rename(whole)
+            self.ensure_running()
 
     def migrate(self) -> None:
         from django.core.management import call_command
 
         for alias in ALIASES:
             call_command("migrate", database=alias, verbosity=0, interactive=False)
+        self.seal()
+
+    def seal(self) -> None:
+        """Write what this process's settings allow; what was sealed with the same stays as it is."""
+        from django.core.management import call_command
+
         call_command("seal_databases", verbosity=0)
 
     def stop(self) -> None:

@@ -201,6 +201,71 @@ def test_redis_keeps_what_it_held_unless_it_is_emptied(crash_servers: Stage):
     client.close()
 
 
+class Small(Stage):
+    """A stage whose migrations are one table in each template; it counts how often it migrates and seals."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.migrated = self.sealed = 0
+
+    def migrate(self) -> None:
+        self.migrated += 1
+        for alias in ALIASES:
+            with psycopg.connect(self.url(alias, OWNER), autocommit=True) as owner:
+                owner.execute(f"CREATE TABLE made AS SELECT '{alias}' AS word")
+
+    def seal(self) -> None:
+        self.sealed += 1
+
+
+def words(stage: Stage) -> list[str]:
+    """Return what the templates of a small stage say, as its clones have it."""
+    found = []
+    with stage.clone():
+        for alias in ALIASES:
+            with servers.connect(alias, OWNER) as owner:
+                found += [row[0] for row in owner.execute("SELECT word FROM made")]
+    return found
+
+
+@pytest.fixture
+def sharing(django_db_setup: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Small]]:
+    """Two stages that share a folder of clusters, in which a copy was broken off before."""
+    shared = Path(tempfile.mkdtemp(prefix="shared-", dir=servers.FOLDER))
+    shared.chmod(0o711)  # the servers' user passes through
+    (shared / "half" / "data").mkdir(parents=True)
+    monkeypatch.setenv(servers.SHARED, str(shared))
+    before = current_stage()
+    names = before.names
+    stages = [Small(shared / name) for name in ("first", "second")]
+    yield stages
+    for stage in stages:
+        stage.stop()
+    before.play(names)
+    shutil.rmtree(shared)
+
+
+def test_what_one_stage_has_prepared_the_next_one_takes_as_it_is(sharing, django_db_blocker):
+    first, second = sharing
+    with django_db_blocker.unblock():
+        for stage in sharing:
+            stage.prepare()
+
+        assert (first.migrated, second.migrated, second.sealed) == (1, 0, 1)
+        assert words(first) == words(second) == list(ALIASES)
+        # Copies: neither stands on the other's files.
+        assert first.servers.data.running_pid() != second.servers.data.running_pid()
+
+
+def test_stages_that_share_nothing_each_prepare_their_own(sharing, django_db_blocker, monkeypatch):
+    monkeypatch.delenv(servers.SHARED)
+    with django_db_blocker.unblock():
+        for stage in sharing:
+            stage.prepare()
+
+    assert [stage.migrated for stage in sharing] == [1, 1]
+
+
 @pytest.fixture
 def leftover() -> Iterator[Path]:
     """The folder of a suite that was killed: its process is gone."""
