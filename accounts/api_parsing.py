@@ -136,6 +136,16 @@ class Whole(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class Flag(serializers.BooleanField):
+    """True or false as JSON writes them: no text, no number."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return the value; raise ValidationError for anything else."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class Problem(serializers.Serializer[Any]):
     """Problem details (RFC 9457)."""
 

@@ -39,6 +39,8 @@ _TABLE = (
     Scope("invoices:write", "issue invoices and report payments", Holder.SYSTEM),
     Scope("orders:read", "read orders", Holder.SYSTEM),
     Scope("orders:write", "place orders", Holder.SYSTEM),
+    Scope("reports:read", "see how the reports of abuse stand that it handed in", Holder.SYSTEM),
+    Scope("reports:write", "hand in reports of abuse", Holder.SYSTEM),
     Scope("services:read", "read services and their IP addresses", Holder.SYSTEM),
     Scope("services:write", "report services and their IP addresses", Holder.SYSTEM),
     Scope("data:read", _("Read what we hold about you"), Holder.CUSTOMER),

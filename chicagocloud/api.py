@@ -13,6 +13,7 @@ from accounts.api_me import ListData, ReadData, ReadMe, Schedule
 from accounts.api_orders import PlaceOrder, ReadOrder
 from accounts.api_services import Addresses, EndAddress, Services
 from disclosures.api_consents import Consents, WithdrawConsent
+from disclosures.api_reports import ReadReport, ReportAbuse, ReportCopyright, ReportXArf
 from retention import promising, schedule
 from retention.api import CloseDispute, OpenDispute
 from retention.api_exports import Exports, OneExport
@@ -44,6 +45,10 @@ urlpatterns = [
     path("v1/orders/", PlaceOrder.as_view(), name="place_order"),
     path("v1/orders/<slug:reference>/", ReadOrder.as_view(), name="read_order"),
     path("v1/invoices/", Invoices.as_view(), name="invoices"),
+    path("v1/reports/", ReportAbuse.as_view(), name="report_abuse"),
+    path("v1/reports/copyright/", ReportCopyright.as_view(), name="report_copyright"),
+    path("v1/reports/x-arf/", ReportXArf.as_view(), name="report_x_arf"),
+    path("v1/reports/<uuid:report>/", ReadReport.as_view(), name="read_report"),
     path("v1/services/", Services.as_view(), name="services"),
     path("v1/services/<uuid:service>/addresses/", Addresses.as_view(), name="service_addresses"),
     path("v1/addresses/<uuid:assignment>/end/", EndAddress.as_view(), name="end_address"),

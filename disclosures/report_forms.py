@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
-import json
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -16,22 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.page_forms import SentOnce
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import clean_email
-from disclosures.reports import reading
-from disclosures.reports.shape import Declaration, Format, Item, Kind, Mail, Party, Report, Source
+from disclosures.composing import ACCURACY, GOOD_FAITH, KINDS, LONGEST_PLACE, MOST_PLACES, Told, kept, place
+from disclosures.reports.shape import Kind, Party, Report
 from retention import dates
-
-MOST_ADDRESSES = 100
-LONGEST_ADDRESS = 2_000
-KINDS = (
-    (Kind.PHISHING, _("Phishing or fraud")),
-    (Kind.MALWARE, _("Malware")),
-    (Kind.SPAM, _("Unwanted mail")),
-    (Kind.ATTACK, _("An attack or a scan")),
-    (Kind.NCII, _("Intimate images without consent")),
-    (Kind.CSAM, _("Sexual abuse of children")),
-    (Kind.TRADEMARK, _("Trademark")),
-    (Kind.OTHER, _("Something else")),
-)
 
 
 class Words(forms.CharField):
@@ -65,9 +49,9 @@ class ReporterForm(SentOnce):
     def clean_material(self) -> list[str]:
         """Return the addresses; raise ValidationError for what is no address of the web and no IP address."""
         lines = list(dict.fromkeys(line.strip() for line in self.cleaned_data["material"].splitlines() if line.strip()))
-        if len(lines) > MOST_ADDRESSES:
-            raise ValidationError(_("Send at most %(most)s addresses at once.") % {"most": MOST_ADDRESSES})
-        if not all(len(line) <= LONGEST_ADDRESS and (_address(line) or _host(line)) for line in lines):
+        if len(lines) > MOST_PLACES:
+            raise ValidationError(_("Send at most %(most)s addresses at once.") % {"most": MOST_PLACES})
+        if not all(len(line) <= LONGEST_PLACE and place(line) for line in lines):
             raise ValidationError(_("Write each address as https://www.example.com/page or as an IP address."))
         return lines
 
@@ -85,18 +69,13 @@ class ReporterForm(SentOnce):
         )
 
     def raw(self) -> bytes:
-        """Return what was sent, as it is kept: JSON of the fields by their names."""
-        fields = {name: value for name, value in self.cleaned_data.items() if name != "submission"}
-        return json.dumps(fields, ensure_ascii=False, default=str, sort_keys=True).encode()
+        """Return what was sent, as it is kept."""
+        return kept({name: value for name, value in self.cleaned_data.items() if name != "submission"})
 
-    def sources(self, at: dt.datetime | None = None) -> tuple[Source, ...]:
-        """Return what each line names: an address at a time, or a host with its URL."""
-        return tuple(
-            Source(address=_address(line), at=at)
-            if _address(line)
-            else Source(address=_address(_host(line)), domain=_host(line), urls=(line,), at=at)
-            for line in self.cleaned_data["material"]
-        )
+    def told(self, at: dt.datetime | None = None) -> Told:
+        """Return what every report says; each place was seen at `at`."""
+        places = (replace(found, at=at) for line in self.cleaned_data["material"] if (found := place(line)))
+        return Told(self.party(), tuple(places), self.raw(), door="form")
 
 
 class CopyrightForm(ReporterForm):
@@ -113,16 +92,11 @@ class CopyrightForm(ReporterForm):
     phone = Words(_("Your telephone number"), max_length=40, missing=_("Enter your telephone number."))
     postal = Words(_("Your postal address"), rows=3, max_length=500, missing=_("Enter your postal address."))
     good_faith = forms.BooleanField(
-        label=_(
-            "I believe in good faith that the owner of the copyright, its agent or the law did not allow this use."
-        ),
+        label=GOOD_FAITH,
         error_messages={"required": _("Tick this if you believe it: without it this is no notice.")},
     )
     accuracy = forms.BooleanField(
-        label=_(
-            "What I say here is accurate. Under penalty of perjury: I am the owner of the right, or allowed to act for "
-            "the owner."
-        ),
+        label=ACCURACY,
         error_messages={"required": _("Tick this if it is so: without it this is no notice.")},
     )
     signature = Words(
@@ -143,26 +117,7 @@ class CopyrightForm(ReporterForm):
 
     def report(self) -> Report:
         """Return the notice in the shape of every other report."""
-        given, who = self.cleaned_data, self.party()
-        report = Report(
-            Format.FREE_TEXT,
-            Kind.COPYRIGHT,
-            document="form",
-            notice_type="DMCA",
-            mail=Mail(reply_address=who.email, sent_from=who),
-            reporter=who,
-            sender=who,
-            sources=self.sources(),
-            items=tuple(Item(title=given["work"][:500], url=line) for line in given["material"]),
-            declarations=(
-                Declaration("good faith", str(self.fields["good_faith"].label)),
-                Declaration("accuracy", str(self.fields["accuracy"].label)),
-                Declaration("signature", given["signature"]),
-            ),
-            text=given["work"],
-            fields=json.loads(self.raw()),
-        )
-        return hashed(report, self.raw())
+        return self.told().notice(self.cleaned_data["work"], self.cleaned_data["signature"])
 
 
 class AbuseForm(ReporterForm):
@@ -187,40 +142,6 @@ class AbuseForm(ReporterForm):
 
     def report(self) -> Report:
         """Return the report in the shape of every other one."""
-        given, who = self.cleaned_data, self.party()
+        given = self.cleaned_data
         seen_at = given["seen_at"].astimezone(dt.UTC) if given["seen_at"] else None
-        report = Report(
-            Format.FREE_TEXT,
-            Kind(given["kind"]),
-            document="form",
-            mail=Mail(reply_address=who.email, sent_from=who),
-            reporter=who,
-            sender=who,
-            reported_at=seen_at,
-            sources=self.sources(seen_at),
-            items=tuple(Item(url=line) for line in given["material"]),
-            text=given["what"],
-            fields=json.loads(self.raw()),
-        )
-        return hashed(report, self.raw())
-
-
-def hashed(report: Report, raw: bytes) -> Report:
-    """Return the report with the hash of what was sent, so that the same form sent twice is known."""
-    return replace(report, content_hash=reading.content_hash(report, raw))
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.strip("[] ")))
-    except ValueError:
-        return ""
-
-
-def _host(line: str) -> str:
-    try:
-        parts = urlsplit(line if "//" in line else f"//{line}")
-        host = (parts.hostname or "").lower()
-    except ValueError:
-        return ""
-    return host if "." in host and parts.scheme in {"", "http", "https", "ftp"} else ""
+        return self.told(seen_at).complaint(Kind(given["kind"]), given["what"])

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -22,6 +23,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import mailing
+from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.safeguards import ledger, outbox
 from accounts.safeguards.cards import holds_card_number
@@ -65,15 +67,33 @@ class Taken:
     is_new: bool
 
 
-def take_in(raw: bytes, *, channel: str, report: Report | None = None, at: dt.datetime | None = None) -> list[Taken]:
+@dataclass(frozen=True)
+class Door:
+    """How a report came, and who handed it in, as the ledger names them."""
+
+    channel: str
+    by: str = ledger.SYSTEM
+
+
+def take_in(
+    raw: bytes,
+    *,
+    channel: str,
+    report: Report | None = None,
+    by: str = ledger.SYSTEM,
+    number: UUID | None = None,
+    at: dt.datetime | None = None,
+) -> list[Taken]:
     """Keep a report and return where it belongs: one entry, or one for each notice that a mail holds.
 
     `report` is what a form already read; a mail or another system's message is read here. Whatever the bytes are, a
-    case comes of them.
+    case comes of them. `by` is who handed it in, as the ledger names it. With a `number` the report gets that id, and a
+    second call finds what the first took in.
     """
     at = at or timezone.now()
     read = report or reading.read(raw)
-    return [_take(raw, one, read, channel, at) for one in (read, *read.others)]
+    door = Door(channel, by)
+    return [_take(raw, read, read, door, at, number), *(_take(raw, one, read, door, at) for one in read.others)]
 
 
 def kind_of(report: Report) -> CaseKind:
@@ -83,22 +103,25 @@ def kind_of(report: Report) -> CaseKind:
     return KINDS.get(report.kind, CaseKind.OTHER)
 
 
-def _take(raw: bytes, report: Report, mail: Report, channel: str, at: dt.datetime) -> Taken:
-    kind, digests = kind_of(report), _digests(report, mail)
+def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime, number: UUID | None = None) -> Taken:
+    kind, digests = kind_of(report), _digests(report, mail, door.by)
     with keyring(), transaction.atomic(durable=True):
         concerned = whom(report, at)
         # An address has other holders at other times: what concerns somebody else is another matter.
         about = f"{kind}|{concerned.source}|{concerned.account}"
         source_digest = digest("report source", about) if concerned.source else None
         _one_after_the_other([digests["content_digest"], digests["message_digest"], source_digest])
+        if number is not None and (done := _numbered(number)) is not None:
+            return Taken(done.case, done, not done.has_joined)
         known = _known(digests)
         case = known.case if known is not None else _same_matter(source_digest, at)
         is_new = case is None
         if case is None:
             case = _open(kind, concerned, source_digest, at)
         row = AbuseReport.objects.create(
+            id=number or uuid7(),
             case=case,
-            channel=channel,
+            channel=door.channel,
             received_at=at,
             format=str(report.format),
             problems=sorted(report.codes | mail.codes),
@@ -114,11 +137,16 @@ def _take(raw: bytes, report: Report, mail: Report, channel: str, at: dt.datetim
             is_repeat=known is not None and known.content_digest == digests["content_digest"],
             **digests,
         )
-        facts = {"case": case.pk, "report": row.pk, "channel": str(channel), "format": row.format.replace(" ", "-")}
-        ledger.record(ledger.SYSTEM, action(case, "reported"), case.pk, at=at, **facts)
+        came = {"channel": str(door.channel), "format": row.format.replace(" ", "-")}
+        facts = {"case": case.pk, "report": row.pk, **came}
+        ledger.record(door.by, action(case, "reported"), case.pk, at=at, **facts)
         _answer(case, row, mail, at)
         replying.acknowledge(case, row, report, mail, at)
     return Taken(case, row, is_new)
+
+
+def _numbered(number: UUID) -> AbuseReport | None:
+    return AbuseReport.objects.filter(pk=number).select_related("case").defer("raw", "read", "reporter").first()
 
 
 def action(case: AbuseCase, word: str) -> str:
@@ -126,9 +154,10 @@ def action(case: AbuseCase, word: str) -> str:
     return f"legal.case.{word}" if case.kind == CaseKind.CSAM else f"case.{word}"
 
 
-def _digests(report: Report, mail: Report) -> dict[str, Any]:
+def _digests(report: Report, mail: Report, by: str) -> dict[str, Any]:
     sender = _reporter(mail) or _reporter(report)
-    ids = [digest("report case", f"{sender}|{one}").hex() for one in report.case_ids if one]
+    # A case id is its reporter's own; of a reporter without an address it is that of the system that handed it in.
+    ids = [digest("report case", f"{sender or by}|{one}").hex() for one in report.case_ids if one]
     message = mail.mail.message_id
     return {
         "message_digest": digest("report message", f"{message}|{report.report_id}") if message else None,
@@ -218,8 +247,11 @@ def _without_cards(text: str) -> str:
 
 
 def _answer(case: AbuseCase, row: AbuseReport, mail: Report, at: dt.datetime) -> None:
-    """Post a receipt to whoever wrote, once a day, unless a machine did (RFC 3834)."""
-    if row.reporter_digest is None or not mail.may_be_answered:
+    """Post a receipt to whoever wrote, once a day, unless a machine did (RFC 3834).
+
+    Another system has its receipt in the answer, and it names its reporters: none of them is mailed for handing in.
+    """
+    if row.channel == Channel.API or row.reporter_digest is None or not mail.may_be_answered:
         return
     try:
         to = clean_email(mail.mail.reply_address)

@@ -303,6 +303,11 @@ class AbuseReport(OfCase):
             GinIndex(fields=["case_digests"], name="report_by_case_ids"),
         ]
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether its case was there before it: the first report of a case has the moment at which that was opened."""
+        return self.received_at != self.case.opened_at
+
 
 class CaseFinding(OfCase):
     """One finding of staff; another opinion is another row, and the newest counts."""
