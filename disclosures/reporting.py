@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -113,7 +113,7 @@ def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime,
         _one_after_the_other([digests["content_digest"], digests["message_digest"], source_digest])
         if number is not None and (done := _numbered(number)) is not None:
             return Taken(done.case, done, not done.has_joined)
-        known = _known(digests)
+        known = _known(digests, kind)
         case = known.case if known is not None else _same_matter(source_digest, at)
         is_new = case is None
         if case is None:
@@ -179,15 +179,22 @@ def _one_after_the_other(digests: Iterable[bytes | None]) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
-def _known(digests: dict[str, Any]) -> AbuseReport | None:
-    """Return the newest report that is the same message, the same content, or names the same case of its reporter."""
+def _known(digests: dict[str, Any], kind: CaseKind) -> AbuseReport | None:
+    """Return the newest report that is the same content, or else the same message, or names its reporter's same case.
+
+    A report of children joins no other case by its reporter's id alone: it would stand there before everybody, without
+    its clock.
+    """
     same = Q(content_digest=digests["content_digest"])
     if digests["message_digest"]:
         same |= Q(message_digest=digests["message_digest"])
     if digests["case_digests"]:
-        same |= Q(case_digests__overlap=digests["case_digests"])
+        named = Q(case_digests__overlap=digests["case_digests"])
+        same |= named & Q(case__kind=CaseKind.CSAM) if kind == CaseKind.CSAM else named
     found = AbuseReport.objects.filter(same, case__closed_at=None).defer("raw", "read", "reporter")
-    return found.select_related("case").order_by("-received_at", "-pk").first()
+    # The same content first: a report of the same case that came between would hide that this one is a repeat.
+    rank = Case(When(content_digest=digests["content_digest"], then=0), default=1)
+    return found.select_related("case").order_by(rank, "-received_at", "-pk").first()
 
 
 def _same_matter(source_digest: bytes | None, at: dt.datetime) -> AbuseCase | None:

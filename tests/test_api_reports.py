@@ -339,6 +339,17 @@ def test_nothing_is_told_of_a_case_of_children(alice: User, post: Callable[..., 
     assert call(f"{ABUSE}{given['id']}/", token).json() == given
 
 
+def test_a_report_of_children_joins_no_other_case_by_the_id_of_its_reporter(alice: User, post: Callable[..., Any]):
+    spam = post(ABUSE, complaint(kind="spam", case_id="7")).json()
+    children = post(ABUSE, complaint(kind="csam", case_id="7")).json()
+    assert children["reference"] != spam["reference"] and not children["joined"]
+    assert AbuseCase.objects.get(reference=children["reference"]).kind == CaseKind.CSAM
+    # More of the same matter does join it.
+    more = post(ABUSE, complaint(kind="csam", what="More of it.", case_id="7")).json()
+    assert (more["reference"], more["joined"]) == (children["reference"], True)
+    assert post(ABUSE, complaint(kind="csam", case_id="7")).json()["is_repeat"]
+
+
 def test_the_desk_reads_how_it_came(alice: User):
     ada, dora = make_staff("ada", "administrator"), make_staff("dora", "abuse_desk")
     handing, secret = issue("feed", ["reports:write"], by=ada, days=30)
