@@ -160,7 +160,7 @@ def _cases(user: User, now: dt.datetime) -> Iterator[Pile | Task]:
     taken_back = visible(user, AbuseCase.objects.taken_back())
     yield Pile("Reports taken back", "No report was taken back.", taken_back, "look_by", _about)
     yield Pile(
-        "Abuse cases of nobody found", "Of every case it is known whom it concerns.", undecided, "look_by", _about
+        "Abuse cases without a customer", "Of every case it is known whom it concerns.", undecided, "look_by", _about
     )
 
     if may(user, judging.SEES_CSAM):

@@ -380,8 +380,11 @@ def test_the_pages_of_the_desk_are_accessible(look_round: Callable[..., Round], 
     striking.strike(waiting.pk, by=dora)
     desk = look_round(dora)
     desk.look("work", "/admin/").look("queue", "/admin/disclosures/abusecase/")
-    desk.look("case", case_page(fresh)).look("tell", case_page(fresh, "notify")).press("Tell the customer")
-    desk.look("tell, empty").look("complainant", case_page(fresh, "name-complainant"))
+    desk.look("case", case_page(fresh)).look("tell", case_page(fresh, "notify"))
+    desk.visitor.page.locator("[name=claim]").fill("")
+    desk.press("Tell the customer").look("tell, empty", status=422).look(
+        "complainant", case_page(fresh, "name-complainant")
+    )
     of_waiting, of_counter = (AbuseCase.objects.get(pk=one) for one in (waiting.case, counter.notice.case))
     desk.look("told", case_page(of_waiting)).look("back", case_page(of_waiting, "came-back"))
     desk.look("strike, given", case_page(of_waiting, "strike")).look("close", case_page(of_waiting, "close"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
@@ -21,13 +21,36 @@ from retention import schedule
 RECENT = 50
 ENDED = "This case has ended; that stays."
 NOT_TOLD = "The customer was not told yet."
+NOT_VALID = "The case is not valid: record the findings first."
+# What the data map says to the customer, for whoever reads it of them.
+OF_THEM = {
+    "Why you need more time": "Why they need more time",
+    "Why you disagree": "Why they disagree",
+    "Your appeal": "Their appeal",
+}
 WORDS = 4000
 
 
+def invalid(case: AbuseCase) -> str:
+    """Return why nothing may be done to the customer of a case yet, asked once a page; empty where it may (P18)."""
+    known = case.__dict__
+    if "_invalid" not in known:
+        is_valid = judging.is_valid(case)
+        known["_invalid"] = "" if is_valid else judging.TAKEN_BACK if judging.is_taken_back(case) else NOT_VALID
+    found: str = known["_invalid"]
+    return found
+
+
+def facts_of(eyes: Eyes, row: Any) -> list[tuple[str, Any]]:
+    """Return the personal fields of a row of the customer's with labels for staff."""
+    return [(OF_THEM.get(label, label), value) for label, value in eyes.facts(row)]
+
+
 class NoticeAct(Act):
-    """What the acts on the notice of an open case have in common."""
+    """What the acts on the notice of an open case have in common; some of them need a valid case."""
 
     permission = NOTIFY
+    needs_valid: ClassVar[bool] = False
 
     def hindrance(self, record: Any, user: User) -> str:
         if record.closed_at:
@@ -35,7 +58,9 @@ class NoticeAct(Act):
         notice = notice_of(record)
         if notice is None:
             return NOT_TOLD
-        return "What the customer was told has ended." if notice.ended_at else self.hinders(notice, user)
+        if notice.ended_at:
+            return "What the customer was told has ended."
+        return self.hinders(notice, user) or (invalid(record) if self.needs_valid else "")
 
     def hinders(self, notice: AbuseNotice, user: User) -> str:
         """Return why it cannot be done with an open notice; empty when it can."""
@@ -173,7 +198,7 @@ def _proposed(case: AbuseCase) -> dict[str, str]:
     return {
         "locations": "\n".join(dict.fromkeys([*places, *([str(case.source)] if case.source and not places else [])])),
         "reporter": (reporter.get("organisation") or reporter.get("contact") or "") if named else "",
-        "claim": ", ".join(item["title"] for item in read.get("items") or [] if item.get("title")),
+        "claim": ", ".join(dict.fromkeys(item["title"] for item in read.get("items") or [] if item.get("title"))),
         # A report's own words are signed, and tell in other ways who wrote them.
         "original": str(read.get("text") or "")[:WORDS] if named else "",
     }
@@ -238,6 +263,7 @@ class Disable(NoticeAct):
     """Disable material."""
 
     slug, label = "disable", "Record disabled material"
+    needs_valid = True
 
     def hinders(self, notice: AbuseNotice, user: User) -> str:
         if notice.kind not in abuse_clocks.MATERIAL_FIRST:
@@ -298,6 +324,7 @@ class GiveStrike(NoticeAct):
     """Give a strike."""
 
     slug, label, permission = "strike", "Give a strike", STRIKE
+    needs_valid = True
 
     def hinders(self, notice: AbuseNotice, user: User) -> str:
         if notice.kind not in striking.KINDS:
@@ -492,7 +519,7 @@ def told(eyes: Eyes, case: AbuseCase) -> list[Section]:
         ("Silence", moment(notice.lapsed_at) or "no"),
         ("Suspended", _suspended(notice)),
         ("Ended", notice.get_ended_how_display() if notice.ended_at else "no"),
-        *eyes.facts(notice),
+        *facts_of(eyes, notice),
     ]
     rows = [
         (
@@ -553,7 +580,7 @@ def _strike(eyes: Eyes, notice: AbuseNotice) -> list[Section]:
         ("Overruled", moment(row.overruled_at) or "no"),
         ("Appealed", moment(row.appealed_at) or "no"),
         ("Decided", f"{moment_text(row.decided_at)} by {eyes.who(row.decided_by)}" if row.decided_at else "no"),
-        *eyes.facts(row),
+        *facts_of(eyes, row),
     ]
     return [Section("Strike", facts=facts)]
 

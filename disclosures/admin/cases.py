@@ -41,6 +41,8 @@ SHOWN_REPORTS = 20
 WORDS = 4000
 RECENT = 50
 HOUR = dt.timedelta(hours=1)
+# From so many hours on, days are told.
+DAYS = 48
 
 
 class CaseAct(Act):
@@ -53,6 +55,11 @@ class CaseAct(Act):
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         return [about(eyes, record), *taken_back(eyes, record), newest_report(eyes, record)]
+
+
+def _told_hinders(record: AbuseCase) -> str:
+    notice = case_notices.notice_of(record)
+    return "" if notice is None or notice.ended_at else "The customer was told. Close it, and take the report in anew."
 
 
 class AssignToMe(CaseAct):
@@ -81,6 +88,9 @@ class DecideWhom(CaseAct):
     """Say whom it concerns."""
 
     slug, label = "decide-whom", "Decide whom it concerns"
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return super().hindrance(record, user) or _told_hinders(record)
 
     def consequences(self, record: Any) -> list[str]:
         return ["The case stands with that account. Nobody is told anything by this."]
@@ -141,6 +151,9 @@ class ChangeKind(CaseAct):
 
     slug, label = "change-kind", "Change what it is about"
     form_class = KindForm
+
+    def hindrance(self, record: Any, user: User) -> str:
+        return super().hindrance(record, user) or _told_hinders(record)
 
     def consequences(self, record: Any) -> list[str]:
         return ["How urgent it is, and by when somebody must look, follow from it."]
@@ -232,7 +245,7 @@ def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
         ("Sent by a machine", "yes" if row.is_automatic else "no"),
         *((("Takes a report back", "yes"),) if row.is_retraction else ()),
         ("Could not be read", "; ".join(PROBLEMS.get(code, code) for code in row.problems) or "nothing"),
-        ("Its words", str(read.get("text") or "")[:WORDS] or "none"),
+        ("Its words", _words(row) or "none"),
         *((f"Material {number}", _item(item)) for number, item in enumerate((read.get("items") or [])[:20], start=1)),
         *((one.get("kind", ""), one.get("body", "")) for one in (read.get("declarations") or [])[:10]),
         ("Every field", json.dumps(read.get("fields") or {}, ensure_ascii=False, indent=1)[:8000]),
@@ -246,17 +259,15 @@ def taken_back(eyes: Eyes, record: AbuseCase) -> list[Section]:
         return []
     rows = record.reports.filter(is_retraction=True).defer("raw").order_by("-received_at", "-pk")[:SHOWN_REPORTS]
     said = [
-        (
-            moment(row.received_at),
-            row.reporter or "nobody named",
-            str((row.read or {}).get("text") or "")[:WORDS] or "none",
-        )
+        (moment_text(row.received_at), f"{row.reporter or 'nobody named'}: {_words(row) or 'without words'}")
         for row in rows
     ]
-    title = "Taken back by the reporter"
-    if judging.is_taken_back(record):
-        title = f"{title}: decide what follows"
-    return [Section(title, head=("When", "From", "Words"), rows=said)]
+    todo = [("What to do", judging.TAKEN_BACK)] if judging.is_taken_back(record) else []
+    return [Section("Taken back by the reporter", facts=[*said, *todo])]
+
+
+def _words(row: AbuseReport) -> str:
+    return str((row.read or {}).get("text") or "")[:WORDS]
 
 
 def _item(item: dict[str, Any]) -> str:
@@ -277,7 +288,7 @@ def found(eyes: Eyes, record: AbuseCase) -> Section:
     ]
     lacks = judging.missing(record)
     title = f"Findings (lacks: {', '.join(str(item.label) for item in lacks)})" if lacks else "Findings"
-    return Section(title, head=("What", "So?", "Note", "By", "When"), rows=rows)
+    return Section(title, head=("What", "Is it so", "Note", "By", "When"), rows=rows)
 
 
 @admin.register(AbuseCase)
@@ -368,7 +379,7 @@ class AbuseCaseAdmin(RecordAdmin):
             return "ended"
         left = case.look_by - timezone.now()
         hours = abs(left) // HOUR
-        words = f"{hours} hour" if hours == 1 else f"{hours} hours"
+        words = f"{hours // 24} days" if hours >= DAYS else "1 hour" if hours == 1 else f"{hours} hours"
         return f"in {words}" if left >= dt.timedelta() else f"late by {words}"
 
     @admin.display(description="concerns")
