@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-import structlog
-from django.db import Error, transaction
+from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.errors import NotActionable
@@ -18,14 +18,12 @@ from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards import ledger, shredding
 from accounts.safeguards.cards import refuse_card_number
-from disclosures import judging, lifting, replying
+from disclosures import judging, lifting, replying, turns
 from disclosures.models import AbuseCase, AbuseNotice, CaseOutcome
 from disclosures.reporting import action
 from retention import schedule
+from retention.models import Hold
 
-log = structlog.get_logger(__name__)
-
-AT_ONCE = 200
 # Outcomes of a case of which nobody decided whom it concerns.
 WITHOUT_CUSTOMER = frozenset({CaseOutcome.NOT_VALID, CaseOutcome.DUPLICATE, CaseOutcome.INCOMPLETE})
 # Outcomes that are about what the customer did: there is a notice behind them.
@@ -72,14 +70,16 @@ def close_within(case: AbuseCase, outcome: str, *, by: str, at: dt.datetime, rea
 def forget(at: dt.datetime | None = None) -> int:
     """Order the end of the keys of cases that closed three years ago and that nothing holds; return how many."""
     at = at or timezone.now()
-    over = AbuseCase.objects.filter(closed_at__lte=at - schedule.span("case_kept"), forgotten_at=None)
-    forgotten = 0
-    for pk in list(over.order_by("closed_at", "pk").values_list("pk", flat=True)[:AT_ONCE]):
-        try:
-            with transaction.atomic(durable=True):
-                forgotten += AbuseCase.objects.filter(pk=pk, forgotten_at=None).update(forgotten_at=at)
-                shredding.order({pk: ["notices"]})
-                ledger.record(ledger.SYSTEM, "case.forgotten", pk, at=at)
-        except Error as error:
-            log.info("case kept", case=str(pk), error=type(error).__name__)
-    return forgotten
+    held = Hold.objects.active(at).filter(account=OuterRef("account"))
+    over = AbuseCase.objects.filter(~Exists(held), closed_at__lte=at - schedule.span("case_kept"), forgotten_at=None)
+    return turns.take(list(over.order_by("closed_at", "pk").values_list("pk", flat=True)), _forget, at)
+
+
+def _forget(case_id: UUID, at: dt.datetime) -> bool:
+    with transaction.atomic(durable=True):
+        # The database refuses the case of an account that was held meanwhile.
+        if not AbuseCase.objects.filter(pk=case_id, forgotten_at=None).update(forgotten_at=at):
+            return False
+        shredding.order({case_id: ["notices"]})
+        ledger.record(ledger.SYSTEM, "case.forgotten", case_id, at=at)
+    return True

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -27,14 +26,9 @@ from accounts.models import Account, User
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
 from accounts.safeguards.finding import clean_email
-from disclosures import abuse_clocks, concluding, lifting, notice_mails, notifying, replying, sworn
+from disclosures import abuse_clocks, concluding, lifting, notice_mails, notifying, replying, sworn, turns
 from disclosures.models import AbuseCase, AbuseNotice, Basis, CaseCopy, CaseKind, CaseOutcome, CounterNotice
 from disclosures.notice_mails import Step
-
-log = structlog.get_logger(__name__)
-
-
-AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -190,15 +184,7 @@ def put_back_due(at: dt.datetime | None = None) -> int:
     """Put back what is due today and nobody stopped; return how many counter-notices there were."""
     at = at or timezone.now()
     due = pending().filter(put_back_on__lte=abuse_clocks.today(at))
-    done = 0
-    for pk in list(due.order_by("put_back_on", "pk").values_list("pk", flat=True)[:AT_ONCE]):
-        try:
-            done += _put_back(pk, at)
-        except NotActionable:
-            continue
-        except Exception as error:  # noqa: BLE001 - one counter-notice; nobody else's waits for it
-            log.warning("not put back", counter=str(pk), error=type(error).__name__)
-    return done
+    return turns.take(list(due.order_by("put_back_on", "pk").values_list("pk", flat=True)), _put_back, at)
 
 
 def _put_back(counter_id: UUID, at: dt.datetime) -> bool:

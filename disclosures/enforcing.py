@@ -10,7 +10,6 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-import structlog
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -21,7 +20,7 @@ from accounts.keys.keyring import keyring
 from accounts.models import Account, Suspension, User
 from accounts.safeguards import ledger
 from accounts.safeguards.cards import refuse_card_number
-from disclosures import abuse_clocks, concluding, judging, lifting, notice_mails, notifying
+from disclosures import abuse_clocks, concluding, judging, lifting, notice_mails, notifying, turns
 from disclosures.models import (
     AbuseCase,
     AbuseNotice,
@@ -37,9 +36,6 @@ from disclosures.notice_mails import Step
 from retention import schedule
 from retention.models import Hold
 
-log = structlog.get_logger(__name__)
-
-AT_ONCE = 200
 REPORTER = "reporter"
 # What is suspended waits for a person, as long as it takes; the turns of the clock are for the others.
 NOT_SUSPENDED = Q(suspension=None) | Q(lifted_at__isnull=False)
@@ -79,7 +75,7 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
         ),
         ("settled", _ids(open_now.filter(NOT_SUSPENDED, remedied_at__lte=at - schedule.span("settled"))), _settle),
     )
-    return {word: sum(_tried(act, pk, at) for pk in pks) for word, pks, act in due}
+    return {word: turns.take(pks, act, at) for word, pks, act in due}
 
 
 def disable(notice_id: UUID, items: Iterable[UUID], *, by: User, at: dt.datetime | None = None) -> int:
@@ -131,7 +127,7 @@ def dispute(
 
 
 def _ids(notices: QuerySet[AbuseNotice]) -> list[UUID]:
-    return list(notices.order_by("sent_at", "pk").values_list("pk", flat=True)[:AT_ONCE])
+    return list(notices.order_by("sent_at", "pk").values_list("pk", flat=True))
 
 
 def _valid() -> Q:
@@ -151,17 +147,6 @@ def _undisabled() -> QuerySet[AbuseNoticeItem]:
     return AbuseNoticeItem.objects.filter(
         Q(fixed_at=None) | Q(disputed_at__gte=F("fixed_at")), notice=OuterRef("pk"), disabled_at=None
     )
-
-
-def _tried(act: Callable[[UUID, dt.datetime], bool], notice_id: UUID, at: dt.datetime) -> bool:
-    try:
-        return act(notice_id, at)
-    except NotActionable:
-        # It ended or was answered meanwhile.
-        return False
-    except Exception as error:  # noqa: BLE001 - one notice; nobody else's waits for it
-        log.warning("notice not looked after", notice=str(notice_id), error=type(error).__name__)
-        return False
 
 
 def _came_back(notice_id: UUID, at: dt.datetime) -> bool:

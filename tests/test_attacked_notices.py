@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from unittest import mock
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
 from psycopg import Connection
 
+from accounts.errors import NotActionable
 from accounts.models import User
-from disclosures import countering, enforcing, judging, responding
+from disclosures import concluding, countering, enforcing, judging, responding, turns
 from disclosures.admin import case_notices
 from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind
-from tests.abuse import NAMES, TRUE, days_pass, find_true, make_case, silent, tell, told
+from retention import placing
+from tests.abuse import NAMES, TRUE, days_pass, find_true, make_case, sign_counter, silent, tell, told
 from tests.cast import DAY, make_staff
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -64,7 +67,7 @@ def test_a_remedied_notice_that_stays_suspended_keeps_no_other_from_settling(
     fixed(free, bob)
     for notice in (stuck, free):
         days_pass(owner, "abusenotice", notice.pk, remedied_at="now() - interval '15 days'")
-    with mock.patch.object(enforcing, "AT_ONCE", 1):
+    with mock.patch.object(turns, "AT_ONCE", 1):
         assert enforcing.watch()["settled"] == 1
     free.refresh_from_db()
     assert free.ended_how == "remedied"
@@ -78,7 +81,7 @@ def test_a_copyright_notice_without_its_elements_keeps_no_other_from_being_disab
     for user in (alice, bob):
         _wait_for(user, dora, at, elements=user == bob)
         at += DAY / 24
-    with mock.patch.object(enforcing, "AT_ONCE", 1):
+    with mock.patch.object(turns, "AT_ONCE", 1):
         assert enforcing.watch()["disabled"] == 1
         enforcing.watch()
         enforcing.watch()
@@ -103,6 +106,52 @@ def test_a_notice_fixed_in_part_and_disabled_in_the_rest_keeps_no_other_from_bei
     fixed(partly, alice, first=1)
     enforcing.watch()
     other = told(bob, dora, ago=2 * DAY)
-    with mock.patch.object(enforcing, "AT_ONCE", 1):
+    with mock.patch.object(turns, "AT_ONCE", 1):
         assert enforcing.watch()["disabled"] == 1
     assert other.items.filter(disabled_at=None).count() == 0
+
+
+def test_a_turn_ends_after_what_was_done_and_not_after_what_was_tried():
+    refused, failed, passed, *free = rows = [uuid4() for _ in range(6)]
+    seen: list[UUID] = []
+
+    def act(pk: UUID, at: dt.datetime) -> bool:
+        seen.append(pk)
+        if pk == refused:
+            raise NotActionable("It has ended.")
+        if pk == failed:
+            raise RuntimeError
+        return pk != passed
+
+    with mock.patch.object(turns, "AT_ONCE", 2):
+        assert turns.take(rows, act, timezone.now()) == 2
+    assert seen == [refused, failed, passed, *free[:2]]
+
+
+def test_cases_that_are_held_keep_no_other_from_being_forgotten(alice: User, bob: User, dora: User, owner: Connection):
+    for days, user in ((1200, alice), (1100, bob)):
+        case = make_case(user)
+        concluding.close(case.pk, "no_action", by=dora, reason="Nothing.")
+        days_pass(owner, "abusecase", case.pk, closed_at=f"now() - interval '{days} days'")
+    placing.place(alice.account_id, "legal", by="system")
+    with mock.patch.object(turns, "AT_ONCE", 1):
+        assert concluding.forget() == 1
+    assert AbuseCase.objects.get(forgotten_at__isnull=False).account_id == bob.account_id
+
+
+def test_a_counter_notice_that_fails_keeps_no_other_from_its_day(alice: User, bob: User, dora: User, owner: Connection):
+    first, second = sign_counter(alice, dora), sign_counter(bob, dora)
+    for days, counter in ((3, first), (2, second)):
+        on = f"current_date - {days}"
+        days_pass(owner, "counternotice", counter.pk, put_back_from=on, put_back_on=on)
+    whole = countering._put_back
+
+    def broken(pk: UUID, at: dt.datetime) -> bool:
+        if pk == first.pk:
+            raise RuntimeError
+        return whole(pk, at)
+
+    with mock.patch.object(turns, "AT_ONCE", 1), mock.patch.object(countering, "_put_back", broken):
+        assert countering.put_back_due() == 1
+    second.refresh_from_db()
+    assert second.put_back_at is not None
