@@ -63,25 +63,38 @@ def reporter_of(case: AbuseCase) -> Reporter | None:
     return Reporter(to, str(ids[0])) if is_acns else Reporter(to)
 
 
-def acknowledge(case: AbuseCase, row: AbuseReport, report: Report, mail: Report, at: dt.datetime) -> None:
+def acknowledge(case: AbuseCase, row: AbuseReport, report: Report, mail: Report, at: dt.datetime) -> bool:
     """Post a NoticeAck for an ACNS notice in the caller's transaction: one for a case, reporter and day.
 
-    `report` is the notice, `mail` the message it came in. The XML is the text of the mail.
+    Return whether the report is one that is answered so. `report` is the notice, `mail` the message it came in. The XML
+    is the text of the mail.
     """
     if report.format != Format.ACNS or report.document != NOTICE or case.kind == CaseKind.CSAM:
-        return
-    if row.reporter_digest is None or not mail.may_be_answered:
-        return
-    try:
-        to = clean_email(mail.mail.reply_address)
-    except ValidationError:
-        return
-    sender = bytes(row.reporter_digest).hex()[:32]
-    event = f"acns-ack:{case.reference}:{sender}:{timezone.localtime(at):%Y%m%d}"
+        return False
+    to = reply_to(row, mail)
+    if to is None:
+        return False
+    event = f"acns-ack:{case.reference}:{of_sender(row, at)}"
     theirs = report.case_ids[0] if report.case_ids else case.reference
     body = acns_replies.notice_ack(theirs, at, comments=f"Our reference: {case.reference}").decode()
     content = {"to": to, "subject": f"NoticeAck {case.reference}", "body": body}
     outbox.post("mail", event, content, subject=case.pk, at=at)
+    return True
+
+
+def reply_to(row: AbuseReport, mail: Report) -> str | None:
+    """Return where whoever wrote is answered; None for a machine, and for whoever gave no address."""
+    if row.reporter_digest is None or not mail.may_be_answered:
+        return None
+    try:
+        return clean_email(mail.mail.reply_address)
+    except ValidationError:
+        return None
+
+
+def of_sender(row: AbuseReport, at: dt.datetime) -> str:
+    """Return what tells a sender and a day in an event, without the address."""
+    return f"{bytes(row.reporter_digest or b'').hex()[:32]}:{timezone.localtime(at):%Y%m%d}"
 
 
 def tell_reporter(case: AbuseCase, step: Step, at: dt.datetime) -> None:

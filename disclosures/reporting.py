@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import Case, Q, When
 from django.urls import reverse
@@ -27,7 +26,7 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.safeguards import ledger, outbox
 from accounts.safeguards.cards import holds_card_number
-from accounts.safeguards.finding import clean_email, digest
+from accounts.safeguards.finding import digest
 from disclosures import replying
 from disclosures.locating import Concerned, whom
 from disclosures.models import AbuseCase, AbuseReport, CaseKind
@@ -110,7 +109,9 @@ def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime,
         # An address has other holders at other times: what concerns somebody else is another matter.
         about = f"{kind}|{concerned.source}|{concerned.account}"
         source_digest = digest("report source", about) if concerned.source else None
-        _one_after_the_other([digests["content_digest"], digests["message_digest"], source_digest])
+        # The sender is among them for the day's receipt, of which there is one.
+        same = ("content_digest", "message_digest", "reporter_digest")
+        _one_after_the_other([*(digests[name] for name in same), source_digest])
         if number is not None and (done := _numbered(number)) is not None:
             return Taken(done.case, done, not done.has_joined)
         known = _known(digests, kind)
@@ -140,8 +141,9 @@ def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime,
         came = {"channel": str(door.channel), "format": row.format.replace(" ", "-")}
         facts = {"case": case.pk, "report": row.pk, **came}
         ledger.record(door.by, action(case, "reported"), case.pk, at=at, **facts)
-        _answer(case, row, mail, at)
-        replying.acknowledge(case, row, report, mail, at)
+        # One answer to one report: a program reads the NoticeAck, a person the receipt.
+        if not replying.acknowledge(case, row, report, mail, at):
+            _answer(case, row, mail, at)
     return Taken(case, row, is_new)
 
 
@@ -172,7 +174,7 @@ def _reporter(report: Report) -> str:
 
 
 def _one_after_the_other(digests: Iterable[bytes | None]) -> None:
-    """Let two workers with the same report come one after the other, so that one case is opened."""
+    """Let two workers with the same report or sender come one after the other: one case is opened, one receipt sent."""
     numbers = sorted({int.from_bytes(one[:8], signed=True) for one in digests if one})
     with connection.cursor() as cursor:
         for number in numbers:
@@ -258,13 +260,10 @@ def _answer(case: AbuseCase, row: AbuseReport, mail: Report, at: dt.datetime) ->
 
     Another system has its receipt in the answer, and it names its reporters: none of them is mailed for handing in.
     """
-    if row.channel == Channel.API or row.reporter_digest is None or not mail.may_be_answered:
+    to = replying.reply_to(row, mail)
+    if to is None or row.channel == Channel.API:
         return
-    try:
-        to = clean_email(mail.mail.reply_address)
-    except ValidationError:
-        return
-    event = f"report-receipt:{bytes(row.reporter_digest).hex()[:32]}:{timezone.localtime(at):%Y%m%d}"
+    event = f"report-receipt:{replying.of_sender(row, at)}"
     context = {"reference": case.reference, "received_at": at, "page_path": reverse("disclosures:report")}
     subject, body = mailing.render("disclosures/mail/report_received.txt", context)
     outbox.post("mail", event, {"to": to, "subject": subject, "body": body}, subject=case.pk, at=at)

@@ -84,8 +84,12 @@ def test_an_acns_notice_is_acknowledged_once_a_case_reporter_and_day():
     assert ack["to"] == TO
     assert "<NoticeAck" in ack["body"] and 'Accepted="true"' in ack["body"]
     assert "EX-1&lt;&amp;&gt;" in ack["body"] and case.reference in ack["body"]
+    assert posted("report-receipt:") == [], "one answer to one report"
     take(NOTICE, now + DAY)
     assert len(posted("acns-ack:")) == 2
+    # Control: what is no notice in ACNS gets the receipt.
+    take(replace(NOTICE, document="StatusUpdate", content_hash="two"), now)
+    assert len(posted("report-receipt:")) == 1 and len(posted("acns-ack:")) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import mailbox
@@ -188,6 +189,38 @@ def test_one_sender_gets_one_receipt_a_day(alice: User):
     assert AbuseCase.objects.get().reference in receipt.content["body"]
     take(mail(number=9, sender="other@reporter.example"))
     assert len(receipts()) == 2
+
+
+def test_two_reports_of_one_sender_at_once_are_both_taken_in_and_answered_once(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither sees the other's receipt: without the lock on the sender one of the two reports would be lost."""
+    of_sender, both = reporting.replying.of_sender, threading.Barrier(2)
+
+    def together(*given: Any) -> str:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(1)
+        return of_sender(*given)
+
+    monkeypatch.setattr(reporting.replying, "of_sender", together)
+    failed: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            # About nothing known, in other words: neither waits for the other because of what it says.
+            take(mail(("Somebody knocked.", "A page is blue.")[number], number=number))
+        except Exception as error:  # noqa: BLE001 - what a worker would end with
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failed == [] and AbuseReport.objects.count() == 2
+    assert len(receipts()) == 1
 
 
 @pytest.mark.parametrize(
