@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from accounts import subscribing
 from accounts.errors import NotActionable
-from accounts.models import Suspension, User
+from accounts.models import Account, Suspension, User
 from accounts.safeguards.models import OutboxMessage
 from disclosures import concluding, countering, enforcing, responding, striking
-from disclosures.models import AbuseNotice, CaseKind, Strike
+from disclosures.models import AbuseCase, AbuseNotice, CaseKind, Strike
 from tests.abuse import sign_counter, told
 from tests.cast import DAY, make_staff
+from tests.servers import Connection
+from tests.weakening import replace_in_function, source_of
 
 pytestmark = pytest.mark.usefixtures("committed")
 ROUNDS = 4
@@ -145,3 +148,72 @@ def test_a_stop_and_an_advance_at_once_leave_one_day(alice: User, dora: User):
     counter.refresh_from_db()
     assert counter.stopped_at is not None and counter.put_back_at is None
     assert countering.put_back_due(timezone.now() + 90 * DAY) == 0
+
+
+# --------------------------------------------------------------------------------------------------------- controls
+
+
+@pytest.fixture
+def without_wall(owner: Connection) -> Iterator[Callable[[str, str, str], None]]:
+    """Make a guard wrong for one test, by replacing a part of it."""
+    sources: dict[str, str] = {}
+
+    def weaken(function: str, old: str, new: str) -> None:
+        sources.setdefault(function, source_of(owner, function))
+        replace_in_function(owner, function, old, new)
+
+    yield weaken
+    for source in sources.values():
+        owner.execute(source)
+
+
+def test_control_a_worker_that_does_not_look_again_suspends_whoever_answered(
+    alice: User, dora: User, monkeypatch: pytest.MonkeyPatch, without_wall: Callable[[str, str, str], None]
+):
+    """The answer came after the worker had made its list. Looking again is one wall, the database is two."""
+    notice = told(alice, dora, CaseKind.OTHER, ago=20 * DAY)
+    responding.disagree(notice.pk, by=alice, text="It is mine.")
+    now = timezone.now()
+    assert not enforcing._lapse(notice.pk, now)
+    monkeypatch.setattr(AbuseNotice, "is_answered", False)
+    with pytest.raises(DatabaseError, match="there is time, or an answer"):
+        enforcing._lapse(notice.pk, now)
+    without_wall("guard_abuse_notice", "OR NEW.disagreed_at IS NOT NULL", "")
+    with pytest.raises(DatabaseError, match="no valid notice went unanswered"):
+        enforcing._lapse(notice.pk, now)
+    without_wall("guard_suspension", "AND n.disagreed_at IS NULL", "")
+    assert enforcing._lapse(notice.pk, now), "the race is lost"
+    assert Suspension.objects.standing().filter(account=alice.account_id).exists()
+
+
+@pytest.mark.parametrize("has_wall", [True, False])
+def test_control_workers_that_do_not_wait_for_each_other_suspend_twice_but_for_the_database(
+    alice: User,
+    dora: User,
+    monkeypatch: pytest.MonkeyPatch,
+    without_wall: Callable[[str, str, str], None],
+    *,
+    has_wall: bool,
+):
+    notice, both, now = told(alice, dora, CaseKind.OTHER, ago=20 * DAY), threading.Barrier(2), timezone.now()
+
+    def unlocked(notice_id: UUID) -> tuple[AbuseNotice, Account, AbuseCase]:
+        found = AbuseNotice.objects.select_related("account").get(pk=notice_id)
+        both.wait(10)
+        return found, found.account, AbuseCase.objects.get(pk=found.case)
+
+    monkeypatch.setattr(enforcing.notifying, "locked", unlocked)
+    if not has_wall:
+        without_wall("guard_suspension", "AND (n.suspension IS NULL OR n.lifted_at IS NOT NULL)", "")
+        without_wall(
+            "guard_abuse_notice", "IF OLD.suspension IS NOT NULL AND OLD.lifted_at IS NULL THEN", "IF false THEN"
+        )
+
+    def lapse() -> bool:
+        try:
+            return enforcing._lapse(notice.pk, now)
+        except DatabaseError:
+            return False
+
+    assert sorted(together(lapse, lapse)) == [not has_wall, True]
+    assert Suspension.objects.standing().filter(account=alice.account_id).count() == (1 if has_wall else 2)
