@@ -97,9 +97,14 @@ def notify(case_id: UUID, claim: Claim, *, by: User, at: dt.datetime | None = No
 @outbox.when_sent
 def delivered(letter: UUID, at: dt.datetime) -> None:
     """Begin the clock of the notice whose mail was accepted, in that transaction."""
-    notice = AbuseNotice.objects.filter(letter=letter, delivered_at=None, ended_at=None).first()
-    if notice is not None:
-        begin(notice, at)
+    notices = AbuseNotice.objects.filter(letter=letter, delivered_at=None, ended_at=None)
+    if (account_id := notices.values_list("account_id", flat=True).first()) is None:
+        return
+    with transaction.atomic(savepoint=False):
+        # The account first, as in every act: a customer may be answering it at this moment.
+        list(Account.objects.locked([account_id]))
+        if (notice := notices.first()) is not None:
+            begin(notice, at)
 
 
 def begin(notice: AbuseNotice, at: dt.datetime) -> None:
