@@ -59,6 +59,17 @@ def material_by(kind: str, since: dt.datetime, opened_at: dt.datetime) -> dt.dat
     return max(since + dt.timedelta(minutes=1), min(usual, _later(opened_at, "images")))
 
 
+def material_due(kind: str, by: dt.datetime | None, opened_at: dt.datetime) -> dt.datetime | None:
+    """Return when material is disabled at the latest: images 48 hours after the report, delivered or not (PL 119-12).
+
+    `by` is what follows from the delivery. Whoever takes no mail of ours would keep them up otherwise.
+    """
+    if kind != CaseKind.NCII:
+        return by
+    images = _later(opened_at, "images")
+    return min(by, images) if by is not None else images
+
+
 def remind_at(since: dt.datetime, until: dt.datetime) -> dt.datetime:
     """Return when somebody is reminded of an answer that is due: with a quarter of the time left."""
     return until - (until - since) / 4

@@ -59,7 +59,7 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
         ),
         (
             "disabled",
-            _ids(open_now.filter(_valid(), Exists(_undisabled()), material_by__lte=at, remedied_at=None)),
+            _ids(open_now.filter(_valid(), Exists(_undisabled()), _material_due(at), remedied_at=None)),
             _disable_due,
         ),
         # Silence is noted once; services are suspended as soon as both findings stand, and again after a dispute.
@@ -144,6 +144,12 @@ def _met(item: str) -> Exists:
 
 
 def _undisabled() -> QuerySet[AbuseNoticeItem]:
+def _material_due(at: dt.datetime) -> Q:
+    """Return the condition that material is due (abuse_clocks.material_due)."""
+    opened = AbuseCase.objects.filter(pk=OuterRef("case"), opened_at__lte=at - schedule.span("images"))
+    return Q(material_by__lte=at) | Q(Exists(opened), kind=CaseKind.NCII)
+
+
     return AbuseNoticeItem.objects.filter(
         Q(fixed_at=None) | Q(disputed_at__gte=F("fixed_at")), notice=OuterRef("pk"), disabled_at=None
     )
@@ -168,7 +174,8 @@ def _remind(notice_id: UUID, at: dt.datetime) -> bool:
 def _disable_due(notice_id: UUID, at: dt.datetime) -> bool:
     with keyring(), transaction.atomic(durable=True):
         notice, account, case = notifying.locked(notice_id)
-        if notice.material_by is None or notice.material_by > at or not judging.is_valid(case):
+        due = abuse_clocks.material_due(notice.kind, notice.material_by, case.opened_at)
+        if due is None or due > at or not judging.is_valid(case):
             return False
         left = [item for item in notice.items.filter(disabled_at=None) if not item.is_fixed]
         return bool(left) and _disable(notice, account, case, left, ledger.SYSTEM, at) > 0

@@ -155,3 +155,15 @@ def test_a_counter_notice_that_fails_keeps_no_other_from_its_day(alice: User, bo
         assert countering.put_back_due() == 1
     second.refresh_from_db()
     assert second.put_back_at is not None
+def test_intimate_images_go_though_the_customer_takes_no_mail(alice: User, dora: User):
+    """48 hours after the report (PL 119-12): a mail server that refuses our mail kept them up for ever."""
+    for kind, days in ((CaseKind.NCII, 3), (CaseKind.NCII, 1), (CaseKind.DMCA, 3)):
+        case = make_case(alice, kind, at=timezone.now() - days * DAY)
+        find_true(case, dora)
+        tell(case, dora, at=timezone.now() - days * DAY, delivered=False)
+    assert enforcing.watch()["disabled"] == 1
+    images, fresh, other = AbuseNotice.objects.order_by("case")
+    assert images.material_by is None and images.items.filter(disabled_at=None).count() == 0
+    assert fresh.items.filter(disabled_at=None).count() == other.items.filter(disabled_at=None).count() == 2
+
+
