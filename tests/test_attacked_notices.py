@@ -12,11 +12,13 @@ from psycopg import Connection
 
 from accounts.errors import NotActionable
 from accounts.models import User
-from disclosures import concluding, countering, enforcing, judging, responding, turns
+from accounts.safeguards.models import OutboxMessage
+from disclosures import concluding, countering, enforcing, judging, reporting, responding, striking, turns
 from disclosures.admin import case_notices
-from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseKind
+from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, AbuseReport, CaseKind, CounterNotice, Finding
+from disclosures.reports.shape import Format, Kind, Party, Report, Source
 from retention import placing
-from tests.abuse import NAMES, TRUE, days_pass, find_true, make_case, sign_counter, silent, tell, told
+from tests.abuse import NAMES, PLACES, TRUE, days_pass, find_true, make_case, read, sign_counter, silent, tell, told
 from tests.cast import DAY, make_staff
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -130,6 +132,28 @@ def test_a_turn_ends_after_what_was_done_and_not_after_what_was_tried():
 
 def test_cases_that_are_held_keep_no_other_from_being_forgotten(alice: User, bob: User, dora: User, owner: Connection):
     for days, user in ((1200, alice), (1100, bob)):
+def test_a_report_that_came_after_the_finding_is_not_proposed(alice: User, dora: User):
+    """Whoever names the same address adds to the case: the findings would have covered a forged report as well."""
+    case = make_case(alice)
+    find_true(case, dora)
+    twin = Report(
+        Format.FREE_TEXT,
+        Kind.COPYRIGHT,
+        reporter=Party(organisation="Forged Ltd", email="forged@film.example"),
+        sources=(Source(address=read(case, "source"), urls=("https://www.alice.example/all",)),),
+        text="All of it.",
+        content_hash="forged",
+    )
+    [taken] = reporting.take_in(b"forged", channel="mail", report=twin)
+    proposed = case_notices._proposed(AbuseCase.objects.get(pk=case.pk))
+    assert taken.case == case and proposed["reporter"] == "Film Rights Ltd"
+    assert proposed["locations"].splitlines() == list(PLACES)
+    assert "Another report came since you looked" in case_notices.Notify().consequences(case)[0]
+    # Control: somebody looked again.
+    judging.find(case.pk, Finding.ACCURATE, by=dora, is_met=True)
+    assert case_notices._proposed(AbuseCase.objects.get(pk=case.pk))["reporter"] == "Forged Ltd"
+
+
         case = make_case(user)
         concluding.close(case.pk, "no_action", by=dora, reason="Nothing.")
         days_pass(owner, "abusecase", case.pk, closed_at=f"now() - interval '{days} days'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -13,7 +14,16 @@ from accounts.admin_base import Act, Eyes, Identifiers, Section, asking
 from accounts.models import User
 from accounts.templatetags.portal_tags import day_text, moment, moment_text
 from disclosures import abuse_clocks, countering, enforcing, judging, notifying, striking
-from disclosures.models import AbuseCase, AbuseNotice, AbuseNoticeItem, CaseKind, CounterNotice, Strike, TiplineReport
+from disclosures.models import (
+    AbuseCase,
+    AbuseNotice,
+    AbuseNoticeItem,
+    CaseKind,
+    CounterNotice,
+    Finding,
+    Strike,
+    TiplineReport,
+)
 from disclosures.notifying import MOST_ITEMS, NOTIFY, Claim, notice_of
 from disclosures.striking import STRIKE
 from retention import schedule
@@ -170,7 +180,10 @@ class Notify(Act):
 
     def consequences(self, record: Any) -> list[str]:
         until = abuse_clocks.act_by(record.kind, record.severity, timezone.now())
+        looked_at = _accurate_at(record)
+        later = looked_at is not None and record.worded_report() != record.worded_report(looked_at)
         return [
+            *(["Another report came since you looked. What stands here is from before."] if later else []),
             "The customer gets a mail and reads all of this in the portal.",
             f"Their time begins when the mail is accepted; accepted now, it ends on {moment_text(until)}.",
             "While the answer is due, contact, services and network are held, 30 days at most.",
@@ -187,8 +200,11 @@ class Notify(Act):
 
 
 def _proposed(case: AbuseCase) -> dict[str, str]:
-    """Return what the newest report with words of its own offers for the notice."""
-    row = case.worded_report()
+    """Return what the newest report with words of its own offers for the notice: of those that were found accurate.
+
+    Anybody can add a report to a case by naming the same address: nobody looked at what came after the finding.
+    """
+    row = case.worded_report(_accurate_at(case))
     read: dict[str, Any] = (row.read if row is not None else None) or {}
     places = [item["url"] for item in read.get("items") or [] if item.get("url")]
     for source in read.get("sources") or []:
@@ -202,6 +218,11 @@ def _proposed(case: AbuseCase) -> dict[str, str]:
         # A report's own words are signed, and tell in other ways who wrote them.
         "original": str(read.get("text") or "")[:WORDS] if named else "",
     }
+
+
+def _accurate_at(case: AbuseCase) -> dt.datetime | None:
+    found = judging.findings(case).get(Finding.ACCURATE)
+    return found.found_at if found is not None else None
 
 
 class CameBack(NoticeAct):

@@ -207,9 +207,13 @@ class AbuseCase(models.Model):
     def __str__(self) -> str:
         return self.reference
 
-    def worded_report(self) -> AbuseReport | None:
-        """Return the newest report with words of its own, without the raw message; what takes one back comes last."""
+    def worded_report(self, until: dt.datetime | None = None) -> AbuseReport | None:
+        """Return the newest report with words of its own that came `until` then, without the raw message.
+
+        What takes a report back comes last.
+        """
         worded = self.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk")
+        worded = worded.filter(received_at__lte=until) if until is not None else worded
         return worded.filter(is_retraction=False).first() or worded.first()
 
     def key_place(self) -> tuple[UUID, str]:
