@@ -77,7 +77,7 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
         "is_suspended": found.is_suspended,
         "is_late": found.act_by is not None and found.act_by <= now,
         "has_answer": found.is_answered,
-        "left": [item for item in items if not item.is_fixed],
+        "left": [item for item in items if item.is_left],
         "may_counter": signed is None and not countering.hindrance(found) and may_open(customer(request), Part.COUNTER),
         "may_ask_for_time": _may_ask(found, now),
         "history": abuse_words.history(found, items, counter, strike),
@@ -106,7 +106,7 @@ def fixed(request: HttpRequest, reference: str) -> HttpResponse:
     if request.FILES and is_too_often(request, "send_file"):
         return too_often(request)
     items = list(found.items.all())
-    form = FixedForm([item for item in items if not item.is_fixed], request.POST or None, request.FILES or None)
+    form = FixedForm([item for item in items if item.is_left], request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         files = form.cleaned_data["attached"]
         done = responding.fix(found.pk, form.done_by_item(), by=customer(request), files=files)
@@ -115,7 +115,7 @@ def fixed(request: HttpRequest, reference: str) -> HttpResponse:
         )
         messages.success(request, words)
         return redirect("disclosures:abuse_notice", reference)
-    context = {"notice": found, "form": form, "disputed": [item for item in items if item.seen and not item.is_fixed]}
+    context = {"notice": found, "form": form, "disputed": [item for item in items if item.seen and item.is_left]}
     status = REFUSED if "attached" in form.errors else 200
     return render(request, "disclosures/abuse_fixed.html", context, status=status)
 

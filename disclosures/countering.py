@@ -175,15 +175,13 @@ def stop(counter_id: UUID, *, by: User, court_action: str, at: dt.datetime | Non
 
 def pending() -> QuerySet[CounterNotice]:
     """Return the signed counter-notices whose material is not back, and whose put-back nobody stopped."""
-    return CounterNotice.objects.filter(
-        signed_at__isnull=False, put_back_at=None, stopped_at=None, notice__ended_at=None
-    )
+    return CounterNotice.objects.waiting().filter(notice__ended_at=None)
 
 
 def put_back_due(at: dt.datetime | None = None) -> int:
     """Put back what is due today and nobody stopped; return how many counter-notices there were."""
     at = at or timezone.now()
-    due = pending().filter(put_back_on__lte=abuse_clocks.today(at))
+    due = pending().filter(put_back_on__lte=abuse_clocks.today(at), notice__in=AbuseNotice.objects.answerable(at))
     return turns.take(list(due.order_by("put_back_on", "pk").values_list("pk", flat=True)), _put_back, at)
 
 
@@ -197,15 +195,22 @@ def _put_back(counter_id: UUID, at: dt.datetime) -> bool:
         counter.save(update_fields=["put_back_at", "put_back_by"])
         # What nobody swore about stays disabled (17 USC 512(g)(3)(B)).
         lifting.restore(notice, account, case, by=ledger.SYSTEM, at=at, only=counter.items)
-        if notice.is_suspended:
-            lifting.lift(notice, account, case, AbuseNotice.Lifted.PUT_BACK, by=ledger.SYSTEM, at=at)
-        lifting.overrule(notice, account, by=ledger.SYSTEM, at=at, why="Put back after a counter-notice.")
         notifying.record(ledger.SYSTEM, "put_back", case, notice, at, counter=counter.pk)
-        notice_mails.tell(notice, account, Step.PUT_BACK, at)
+        left = [item.number for item in notice.items.all() if item.is_left]
+        notice_mails.tell(notice, account, Step.PUT_BACK, at, left=left)
         _tell_complainant(case, counter, Step.PUT_BACK, at)
-        lifting.end(notice, account, case, AbuseNotice.Ended.PUT_BACK, by=ledger.SYSTEM, at=at)
-        concluding.close_within(case, CaseOutcome.PUT_BACK, by=ledger.SYSTEM, at=at, reason="Put back by the clock.")
+        # For places nobody swore about the notice goes on: they are fixed, or the complaint falls.
+        if not left:
+            _end(notice, account, case, at)
     return True
+
+
+def _end(notice: AbuseNotice, account: Account, case: AbuseCase, at: dt.datetime) -> None:
+    if notice.is_suspended:
+        lifting.lift(notice, account, case, AbuseNotice.Lifted.PUT_BACK, by=ledger.SYSTEM, at=at)
+    lifting.overrule(notice, account, by=ledger.SYSTEM, at=at, why="Put back after a counter-notice.")
+    lifting.end(notice, account, case, AbuseNotice.Ended.PUT_BACK, by=ledger.SYSTEM, at=at)
+    concluding.close_within(case, CaseOutcome.PUT_BACK, by=ledger.SYSTEM, at=at, reason="Put back by the clock.")
 
 
 def _locked(counter_id: UUID) -> tuple[CounterNotice, AbuseNotice, Account, AbuseCase]:

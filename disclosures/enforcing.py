@@ -29,6 +29,7 @@ from disclosures.models import (
     CaseFinding,
     CaseKind,
     CaseOutcome,
+    CounterNotice,
     Finding,
 )
 from disclosures.models.cases import ELEMENTS
@@ -44,8 +45,8 @@ NOT_SUSPENDED = Q(suspension=None) | Q(lifted_at__isnull=False)
 def watch(at: dt.datetime | None = None) -> dict[str, int]:
     """Do what is due, each notice in a transaction of its own; return how many of each kind there were."""
     at = at or timezone.now()
-    open_now = AbuseNotice.objects.open()
-    unanswered = AbuseNotice.objects.unanswered()
+    open_now = AbuseNotice.objects.answerable(at)
+    unanswered = open_now.unanswered()
     due: tuple[tuple[str, Iterable[UUID], Callable[[UUID, dt.datetime], bool]], ...] = (
         (
             "came back",
@@ -73,7 +74,7 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
             _ids(unanswered.filter(_valid(), lapsed_at__isnull=False, suspension=None, act_by__lte=at)),
             _lapse,
         ),
-        ("settled", _ids(open_now.filter(NOT_SUSPENDED, remedied_at__lte=at - schedule.span("settled"))), _settle),
+        ("settled", _ids(_settled(open_now.filter(NOT_SUSPENDED), at)), _settle),
     )
     return {word: turns.take(pks, act, at) for word, pks, act in due}
 
@@ -143,13 +144,13 @@ def _met(item: str) -> Exists:
     return Exists(CaseFinding.objects.filter(pk=Subquery(newest.values("pk")[:1]), is_met=True))
 
 
-def _undisabled() -> QuerySet[AbuseNoticeItem]:
 def _material_due(at: dt.datetime) -> Q:
     """Return the condition that material is due (abuse_clocks.material_due)."""
     opened = AbuseCase.objects.filter(pk=OuterRef("case"), opened_at__lte=at - schedule.span("images"))
     return Q(material_by__lte=at) | Q(Exists(opened), kind=CaseKind.NCII)
 
 
+def _undisabled() -> QuerySet[AbuseNoticeItem]:
     return AbuseNoticeItem.objects.filter(
         Q(fixed_at=None) | Q(disputed_at__gte=F("fixed_at")), notice=OuterRef("pk"), disabled_at=None
     )
@@ -235,6 +236,12 @@ def _suspended(notice: AbuseNotice, account: Account, at: dt.datetime) -> Suspen
             )
     except NotActionable:
         return None
+
+
+def _settled(notices: QuerySet[AbuseNotice], at: dt.datetime) -> QuerySet[AbuseNotice]:
+    """Return those that were remedied and not disputed for a while, but for what a counter-notice asks back."""
+    waits = CounterNotice.objects.waiting().filter(notice=OuterRef("pk"))
+    return notices.filter(~Exists(waits), remedied_at__lte=at - schedule.span("settled"))
 
 
 def _settle(notice_id: UUID, at: dt.datetime) -> bool:

@@ -70,8 +70,8 @@ def fix(
         for pk, words in done.items():
             if not words.strip() or len(words) > LONGEST_DONE:
                 raise NotActionable("Say for each place what you did there.")
-            if items[pk].is_fixed:
-                raise NotActionable(f"Place {items[pk].number} is fixed already. Load the page again.")
+            if not items[pk].is_left:
+                raise NotActionable(f"Place {items[pk].number} is fixed already, or back. Load the page again.")
             items[pk].fixed_at, items[pk].fixed_by, items[pk].done = at, by.pk, words.strip()
             items[pk].save(update_fields=["fixed_at", "fixed_by", "done"])
         _answered_before_it_was_accepted(notice, at)
@@ -80,7 +80,7 @@ def fix(
         sent = [_keep(notice, case, file, by, at) for file in files]
         numbers = sorted(items[pk].number for pk in done)
         notifying.record(by.actor, "fixed", case, notice, at, items=numbers, files=sent)
-        if all(item.is_fixed for item in items.values()):
+        if not any(item.is_left for item in items.values()):
             notice.remedied_at, notice.remedied_by = at, by.pk
             notice.save(update_fields=["remedied_at", "remedied_by"])
             notifying.record(by.actor, "remedied", case, notice, at)

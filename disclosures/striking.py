@@ -107,6 +107,8 @@ def appeal(strike_id: UUID, *, by: User, text: str, at: dt.datetime | None = Non
 def decide(strike_id: UUID, *, by: User, in_favour: bool, decision: str, at: dt.datetime | None = None) -> Strike:
     """Decide an appeal: in favour of the customer the strike falls, the suspension with it, and the material returns.
 
+    The material returns after the end of the notice, too: an appeal says that the notice was wrong.
+
     Raises PermissionDenied for whoever gave the strike, NotActionable where nobody appealed and the second time.
     """
     _refuse_without(by)
@@ -130,8 +132,11 @@ def decide(strike_id: UUID, *, by: User, in_favour: bool, decision: str, at: dt.
         if not in_favour:
             notice_mails.tell(notice, account, Step.UPHELD, at)
             return row
-        lifting.overrule(notice, account, by=by.actor, at=at, why=decision.strip())
-        if notice.ended_at is None:
+        returns = lifting.restorable(notice).exists()
+        lifting.overrule(notice, account, by=by.actor, at=at, why=decision.strip(), returns=returns)
+        if notice.ended_at is not None:
+            lifting.restore(notice, account, case, by=by.actor, at=at)
+        else:
             if notice.is_suspended:
                 how = AbuseNotice.Lifted.APPEAL
                 lifting.lift(notice, account, case, how, by=by.actor, at=at, evidence=decision.strip())

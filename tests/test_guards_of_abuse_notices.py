@@ -14,7 +14,7 @@ from accounts.keys.identifiers import uuid7
 from accounts.keys.keyring import keyring
 from accounts.models import Suspension, User
 from accounts.safeguards import shredding
-from disclosures import concluding, countering, enforcing, judging, responding, striking
+from disclosures import concluding, countering, enforcing, judging, notifying, responding, striking
 from disclosures.models import (
     AbuseCase,
     AbuseNotice,
@@ -31,6 +31,7 @@ from retention.models import Hold
 from tests.abuse import days_pass, sign_counter, silent, told
 from tests.cast import DAY, make_staff
 from tests.test_guards_of_disclosures import refused
+from tests.weakening import replace_in_function, source_of
 
 pytestmark = pytest.mark.usefixtures("committed")
 HOUR = dt.timedelta(hours=1)
@@ -129,6 +130,55 @@ def test_time_moves_by_delivery_one_extension_or_a_dispute(alice: User, dora: Us
     refused(lambda: change(notice, delivered_at=None, act_by=None, material_by=None), "delivered once|time to answer")
 
 
+def test_an_answer_and_a_finding_have_a_person_of_the_right_side(alice: User, bob: User, dora: User) -> None:
+    notice, now = told(alice, dora), timezone.now()
+    for stranger in (bob, dora):
+        refused(
+            lambda by=stranger: change(notice, acknowledged_at=now, acknowledged_by=by.pk), "somebody of its account"
+        )
+        refused(lambda by=stranger: change(notice, disagreed_at=now, disagreed_by=by.pk), "somebody of its account")
+
+        def fix(by: User = stranger) -> None:
+            with keyring():
+                item = notice.items.all()[0]
+                item.fixed_at, item.fixed_by, item.done = now, by.pk, "x"
+                item.save()
+
+        refused(fix, "somebody of its account")
+    change(notice, acknowledged_at=now, acknowledged_by=alice.pk)
+
+    def find(**given: object) -> None:
+        facts = {"item": "authentic", "is_met": True, "found_by": dora.pk, "found_at": now} | given
+        CaseFinding.objects.create(case_id=notice.case, **facts)
+
+    refused(lambda: find(found_by=alice.pk), "a member of staff, and of now")
+    refused(lambda: find(found_at=now + DAY), "a member of staff, and of now")
+    find()
+    concluding.close(notice.case, "withdrawn", by=dora, reason="Withdrawn.")
+    refused(find, "is closed; that stays")
+    strike = Strike.objects.filter(pk=striking.strike(told(alice, dora).pk, by=dora).pk)
+    with keyring():
+        words = strike.get()
+    words.appeal, words.appealed_at, words.appealed_by = "x", now, bob.pk
+    refused(lambda: saved(words), "appealed by somebody of its account")
+    words.appealed_by, words.decision, words.decided_at, words.decided_by = alice.pk, "x", now, bob.pk
+    refused(lambda: saved(words), "decided by a member of staff")
+
+
+def saved(row: Strike) -> None:
+    with keyring():
+        row.save()
+
+
+def test_silence_takes_a_day_at_the_least(alice: User, dora: User) -> None:
+    """A delivery made up afterwards would open the door to a disclosure at once (P17)."""
+    notice, now = told(alice, dora), timezone.now()
+    back = notifying.came_back(notice.pk, by=dora)
+    refused(lambda: change(back, delivered_at=now - 9 * DAY, act_by=now - DAY), "time to answer moves")
+    refused(lambda: change(back, delivered_at=timezone.now(), act_by=timezone.now() + HOUR), "time to answer moves")
+    notifying.reached(back.pk, by=dora, how="Called.")
+
+
 def test_an_ended_notice_and_a_closed_case_stay(alice: User, dora: User) -> None:
     notice = told(alice, dora)
     refused(
@@ -222,15 +272,67 @@ def test_a_counter_notice_asks_back_what_was_disabled(alice: User, dora: User) -
             mine.signature, mine.sworn, mine.signed_by = "x", "1", alice.pk
             facts = {"signed_at": timezone.now(), "put_back_from": counter.put_back_from} | given
             days = {"put_back_on": facts["put_back_from"], "put_back_latest": counter.put_back_latest}
-            for name, value in (facts | days).items():
+            for name, value in (days | facts).items():
                 setattr(mine, name, value)
             mine.save()
 
     today = timezone.now().date()
     refused(lambda: backdate(put_back_from=today), "counted from now")
+    assert counter.put_back_from is not None and counter.put_back_latest is not None
+    # Ten business days have ten weekdays: one day less is too early on any day of the week.
+    early = counter.put_back_from - DAY
+    refused(lambda: backdate(put_back_from=early if early.weekday() < 5 else early - 2 * DAY), "counted from now")
+    refused(lambda: backdate(put_back_latest=counter.put_back_latest + 14 * DAY), "counted from now")
     refused(lambda: backdate(signed_at=timezone.now() - 20 * DAY, put_back_from=today), "counted from now")
     refused(lambda: backdate(put_back_at=timezone.now(), put_back_by="system"), "counted from now")
     sign()
+
+
+CLOCK = "(clock_timestamp() AT TIME ZONE 'America/Chicago')::date"
+
+
+@pytest.mark.parametrize(("now", "is_due"), [("2027-01-05 23:59:59-06", False), ("2027-01-06 00:00:01-06", True)])
+def test_the_day_of_a_put_back_begins_where_the_company_is(
+    alice: User, dora: User, owner: Connection, now: str, *, is_due: bool
+) -> None:
+    """At 18:00 in Chicago the next day has begun in UTC: the material came back on the day before."""
+    counter = sign_counter(alice, dora)
+    day = "'2027-01-06'"
+    days_pass(owner, "counternotice", counter.pk, put_back_from=day, put_back_on=day, put_back_latest=day)
+    row, source = CounterNotice.objects.filter(pk=counter.pk), source_of(owner, "guard_counter_notice")
+    replace_in_function(
+        owner, "guard_counter_notice", CLOCK, CLOCK.replace("clock_timestamp()", f"timestamptz '{now}'")
+    )
+    try:
+        if is_due:
+            row.update(put_back_at=timezone.now(), put_back_by="system")
+        else:
+            refused(lambda: row.update(put_back_at=timezone.now(), put_back_by="system"), "it is not the day")
+    finally:
+        owner.execute(source)
+
+
+def test_material_comes_back_on_its_grounds_alone(alice: User, dora: User, owner: Connection) -> None:
+    counter = sign_counter(alice, dora)
+    notice = counter.notice
+    back = {"restored_at": timezone.now(), "restored_by": "system"}
+    refused(lambda: notice.items.update(**back), "comes back by its put-back")
+    refused(
+        lambda: change(notice, ended_at=timezone.now(), ended_by="staff:x", ended_how="closed"), "waits for its day"
+    )
+    row = CounterNotice.objects.filter(pk=counter.pk)
+    refused(lambda: row.update(forwarded_at=timezone.now()), "not released to anybody")
+    countering.stop(counter.pk, by=dora, court_action="N.D. Ill.")
+    refused(
+        lambda: change(notice, ended_at=timezone.now(), ended_by="x", ended_how="remedied"), "not remedied everywhere"
+    )
+    concluding.close(notice.case, "withdrawn", by=dora, reason="Withdrawn.")
+    refused(lambda: notice.items.update(**back), "comes back by its put-back")
+    # Control: what no court was asked about came back with the complaint.
+    free = told(alice, dora)
+    enforcing.disable(free.pk, free.items.values_list("pk", flat=True), by=dora)
+    concluding.close(free.case, "withdrawn", by=dora, reason="Withdrawn.")
+    assert free.items.filter(restored_at=None).count() == 0
 
 
 def test_a_strike_stands_on_a_valid_notice_and_its_appeal_goes_to_another(alice: User, dora: User) -> None:

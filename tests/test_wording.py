@@ -386,3 +386,11 @@ def test_each_step_has_words_of_its_own():
     with timezone.override("America/Chicago"):
         texts = {render_to_string("disclosures/mail/abuse_step.txt", SAMPLE | {"step": step}) for step in Step.values}
     assert len(texts) == len(Step.values)
+
+
+@pytest.mark.parametrize(("step", "more"), [("put_back", {"left": [2]}), ("overruled", {"returns": True})])
+def test_a_mail_about_a_part_of_a_notice_is_whole(step: str, more: dict[str, object]):
+    test_a_mail_about_each_step_of_a_notice_is_whole("disclosures/mail/abuse_step.txt", step)
+    with timezone.override("America/Chicago"):
+        text = render_to_string("disclosures/mail/abuse_step.txt", SAMPLE | {"step": step, "kind": "dmca"} | more)
+    assert missing_parts(text.lstrip()) == []

@@ -7,6 +7,7 @@ change or to take it back.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -16,7 +17,7 @@ from django.db.models import F, Q
 from accounts.datamap import Category, Held, Personal, Purpose, Reach
 from accounts.datamap.declaring import STAFF_ONLY
 from accounts.keys.identifiers import reference
-from accounts.models.account import OfAccount
+from accounts.models.account import Account, OfAccount
 from accounts.models.support import MediaType
 from accounts.safeguards.fields import SealedBytes, SealedText
 from disclosures.models.cases import CaseKind
@@ -32,6 +33,10 @@ class AbuseNoticeQuerySet(models.QuerySet["AbuseNotice"]):
     def open(self) -> AbuseNoticeQuerySet:
         """Notices whose matter has not ended."""
         return self.filter(ended_at=None)
+
+    def answerable(self, at: dt.datetime) -> AbuseNoticeQuerySet:
+        """Open notices of accounts whose people may sign in at `at`: of nobody else is an answer asked."""
+        return self.open().filter(account__in=Account.objects.signing_in(at))
 
     def unanswered(self) -> AbuseNoticeQuerySet:
         """Open notices that still need something of the customer: neither remedied, disagreed with nor countered."""
@@ -269,6 +274,11 @@ class AbuseNoticeItem(OfAccount):
         return self.fixed_at is not None and (self.disputed_at is None or self.disputed_at < self.fixed_at)
 
     @property
+    def is_left(self) -> bool:
+        """Whether something is still asked for there: what was put back is done, as what was fixed is."""
+        return not self.is_fixed and self.restored_at is None
+
+    @property
     def is_disabled(self) -> bool:
         """Whether we keep it from being seen."""
         return self.disabled_at is not None and self.restored_at is None
@@ -296,6 +306,14 @@ class NoticeFile(OfAccount):
 
     class Meta:
         indexes = [models.Index(fields=["notice", "sent_at"], name="notice_file_by_notice")]
+
+
+class CounterNoticeQuerySet(models.QuerySet["CounterNotice"]):
+    """Facts about many counter-notices."""
+
+    def waiting(self) -> CounterNoticeQuerySet:
+        """Signed ones that wait for their day: neither put back nor stopped."""
+        return self.filter(signed_at__isnull=False, put_back_at=None, stopped_at=None)
 
 
 class CounterNotice(OfAccount):
@@ -340,6 +358,8 @@ class CounterNotice(OfAccount):
     court_action = SealedText(max_length=2000, null=True)
     put_back_at = models.DateTimeField(null=True)
     put_back_by = models.CharField(max_length=60, blank=True)
+
+    objects = CounterNoticeQuerySet.as_manager()
 
     personal: ClassVar[Personal] = Personal(
         category=Category.NOTICES,
