@@ -200,7 +200,7 @@ def _lapse(notice_id: UUID, at: dt.datetime) -> bool:
         # Under the lock: whoever answered before has answered.
         if notice.is_answered or notice.is_suspended:
             return False
-        if notice.act_by is None or notice.act_by > at:
+        if notice.act_by is None or notice.act_by > at or not account.may_sign_in(at):
             return False
         # After a dispute there was time once more, and silence is found once more.
         first = notice.lapsed_at is None or notice.lapsed_at < notice.act_by

@@ -1,6 +1,7 @@
 """Mails about a notice of abuse: the notice itself, a reminder, and each step after it (P17-P19; pages.md, 15-18).
 
-One event is told once. A mail names the kind and the reference; what is claimed stands on the page.
+One event is told once. A mail names the kind and the reference; what is claimed stands on the page. After the due date
+of a deletion nobody is written to: what is kept then tells nothing of itself (silence.md, S4).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def send_again(notice: AbuseNotice, account: Account, at: dt.datetime) -> UUID |
     second = next((address for address in others if address not in first), None)
     # The first address may be full or gone; those of the owners are tried once more where there is no other.
     second = second or next(iter(owners.recipients(account.pk).values()), None)
-    if second is None:
+    if second is None or not account.may_sign_in(at):
         return None
     event = f"abuse-notice:{notice.reference}:again"
     mailing.mail(account, event, NOTICE, _context(notice, at), to=second, at=at)
@@ -72,6 +73,8 @@ def send_again(notice: AbuseNotice, account: Account, at: dt.datetime) -> UUID |
 
 def remind(notice: AbuseNotice, account: Account, at: dt.datetime) -> None:
     """Post the reminder of an answer that is due; another day has another reminder."""
+    if not account.may_sign_in(at):
+        return
     due = notice.act_by
     event = f"abuse-reminder:{notice.reference}:{due:%Y%m%d%H%M}" if due else f"abuse-reminder:{notice.reference}"
     owners.tell(account, event, REMINDER, _context(notice, at), at=at)
@@ -79,6 +82,8 @@ def remind(notice: AbuseNotice, account: Account, at: dt.datetime) -> None:
 
 def tell(notice: AbuseNotice, account: Account, step: Step, at: dt.datetime, once: object = "", **more: Any) -> None:
     """Post what happened, in the transaction in which it does; `once` tells repeats of one step apart."""
+    if not account.may_sign_in(at):
+        return
     event = f"abuse-step:{notice.reference}:{step.value}" + (f":{once}" if once else "")
     owners.tell(account, event, STEP, {**_context(notice, at), "step": step.value, **more}, at=at)
 

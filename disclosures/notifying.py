@@ -2,7 +2,7 @@
 
 Who may: the abuse desk, legal and the privacy officer. The clock begins when the mail was accepted; one that was not
 accepted within a day, or came back, goes to a second contact, and where that fails too, staff reach the customer and
-write down how. While an answer is due, a hold keeps contact, services and network, at most 30 days.
+write down how. While an answer is due, a hold keeps contact, services, network and the notice, at most 30 days.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ ROLLING_TABLES = ("signals",)
 # What an unsatisfied agreement and a payment dispute cover: what is needed to settle them, nothing else (P25, P26).
 AGREEMENT_COVERS = (Category.IDENTITY, Category.CONTACT, Category.BILLING, Category.INVOICES, Category.SERVICES)
 # What is kept while the answer to a notice of abuse is due (P17).
-ANSWER_COVERS = (Category.CONTACT, Category.SERVICES, Category.NETWORK)
+ANSWER_COVERS = (Category.CONTACT, Category.SERVICES, Category.NETWORK, Category.NOTICES)
 DISPUTE_COVERS = (*AGREEMENT_COVERS, Category.ACCESS)
 
 

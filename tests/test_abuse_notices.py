@@ -20,6 +20,7 @@ from retention import closing, plans, purge
 from retention.models import Erasure, Hold
 from tests.abuse import PLACES, days_pass, find_true, mails, make_case, read, silent, tell, told
 from tests.cast import DAY, add_billing_contact, make_staff, run_service
+from tests.test_guards_of_disclosures import refused
 from tests.visiting import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -75,7 +76,7 @@ def test_while_an_answer_is_due_contact_services_and_network_are_held_thirty_day
     notice = told(alice, dora)
     hold = Hold.objects.get(cause=notice.pk)
 
-    assert set(hold.categories) == {"contact", "services", "network"} and hold.told_at is not None
+    assert set(hold.categories) == {"contact", "services", "network", "notices"} and hold.told_at is not None
     assert hold.ends_at == notice.sent_at + 30 * DAY
     fixed(notice, alice)
     hold.refresh_from_db()
@@ -367,8 +368,14 @@ def test_an_answer_that_is_due_keeps_its_part_and_nothing_else_and_thirty_days_a
     closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
     notice = tell(case, dora, at=timezone.now() - 10 * DAY)
     purge.ring()
-    held = {"contact", "services", "network"}
+    held = {"contact", "services", "network", "notices"}
     assert {name for name, state in states(alice).items() if state == "due"} == held
+    # Nobody can answer any more: the clock finds no silence, and tells nobody anything.
+    posted = OutboxMessage.objects.count()
+    assert set(enforcing.watch().values()) == {0} and OutboxMessage.objects.count() == posted
+    refused(
+        lambda: AbuseNotice.objects.filter(pk=notice.pk).update(lapsed_at=timezone.now()), "nobody of its account can"
+    )
     owner.execute("ALTER TABLE retention_hold DISABLE TRIGGER z_guard_hold")
     owner.execute("UPDATE retention_hold SET ends_at = now() WHERE cause = %s", [notice.pk])
     owner.execute("ALTER TABLE retention_hold ENABLE ALWAYS TRIGGER z_guard_hold")

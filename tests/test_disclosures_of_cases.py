@@ -28,8 +28,9 @@ from disclosures.models import (
 )
 from disclosures.preparing import Choice, Ground
 from disclosures.refusing import Unsupported
+from retention import closing, purge
 from tests.abuse import complain, sign_counter, silent, told
-from tests.cast import make_staff
+from tests.cast import DAY, make_staff
 from tests.legal import make_recipient
 from tests.test_delivering import link_in_mail
 from tests.test_guards_of_disclosures import refused
@@ -124,6 +125,18 @@ def test_the_door_is_shut_in_every_other_case(alice: User, dora: User, lena: Use
     }[why]
     with pytest.raises(Unsupported, match=said):
         preparing.submit(made.pk, by=lena)
+
+
+def test_the_door_that_silence_opened_stays_open_while_the_hold_for_the_answer_stands(
+    alice: User, dora: User, lena: User
+):
+    """The account had closed before it was told: at the due date its notice was lost, and the hold held for nothing."""
+    case = case_of(silent(alice, dora))
+    closing.close(alice.account_id, by=alice, submission=uuid7(), at=timezone.now() - 31 * DAY)
+    purge.ring()
+    made = prepare(case, lena, complain(case, dora))
+    preparing.submit(made.pk, by=lena)
+    assert "accounts.contact" in records(made)
 
 
 def test_an_answer_after_the_approval_stops_the_release(alice: User, dora: User, lena: User, paul: User):

@@ -186,7 +186,7 @@ class Notify(Act):
             *(["Another report came since you looked. What stands here is from before."] if later else []),
             "The customer gets a mail and reads all of this in the portal.",
             f"Their time begins when the mail is accepted; accepted now, it ends on {moment_text(until)}.",
-            "While the answer is due, contact, services and network are held, 30 days at most.",
+            "While the answer is due, contact, services, network and the notices are held, 30 days at most.",
         ]
 
     def form(self, record: Any, data: Any = None) -> forms.Form:
