@@ -160,7 +160,7 @@ class Stage:
         return self.clusters[alias].url(role, self.names.of(alias))
 
     def prepare(self) -> None:
-        """Start the servers with migrated and sealed templates, once; those of a shared folder are made once for all."""
+        """Start the servers with migrated and sealed templates, once; a shared folder has them once for all."""
         if self.is_ready:
             return
         if SHARED in os.environ:

@@ -58,7 +58,7 @@ class CaseAct(Act):
 
 
 def _told_hinders(record: AbuseCase) -> str:
-    notice = case_notices.notice_of(record)
+    notice = notifying.notice_of(record)
     return "" if notice is None or notice.ended_at else "The customer was told. Close it, and take the report in anew."
 
 
