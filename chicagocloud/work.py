@@ -157,7 +157,7 @@ def _cases(user: User, now: dt.datetime) -> Iterator[Pile | Task]:
     yield Pile("Abuse cases late", "No abuse case is late.", late, "look_by", _about)
     yield Pile("My abuse cases", "No abuse case is yours.", mine, "look_by", _about)
     yield Pile("Abuse cases of nobody", "Every abuse case is somebody's.", nobodys, "look_by", _about)
-    taken_back = visible(user, AbuseCase.objects.taken_back())
+    taken_back = visible(user, AbuseCase.objects.taken_back(by_anybody=True))
     yield Pile("Reports taken back", "No report was taken back.", taken_back, "look_by", _about)
     yield Pile(
         "Abuse cases without a customer", "Of every case it is known whom it concerns.", undecided, "look_by", _about

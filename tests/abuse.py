@@ -54,9 +54,9 @@ def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None =
     return AbuseCase.objects.get(pk=taken.case.pk)
 
 
-def take_back(case: AbuseCase, *, at: dt.datetime | None = None) -> AbuseCase:
+def take_back(case: AbuseCase, *, at: dt.datetime | None = None, sender: str = "rhea@film.example") -> AbuseCase:
     """Let the reporter take back what a copyright case is about; return the case that it went into."""
-    who = Party(organisation="Film Rights Ltd", contact="Rhea Reporter", email="rhea@film.example")
+    who = Party(organisation="Film Rights Ltd", contact="Rhea Reporter", email=sender)
     report = Report(
         Format.ACNS,
         Kind.COPYRIGHT,

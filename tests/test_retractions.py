@@ -15,10 +15,13 @@ from chicagocloud import work
 from disclosures import concluding, enforcing, judging, preparing, releasing, reporting, striking
 from disclosures.models import AbuseCase, AbuseNotice, CaseOutcome, Finding, Stage
 from disclosures.refusing import Unsupported
-from tests.abuse import complain, find_true, mails, silent, take_back, tell, told
+from disclosures.reports.shape import Format, Kind, Party, Report, Source
+from tests.abuse import complain, find_true, mails, read, silent, take_back, tell, told
 from tests.cast import DAY, make_staff, run_service
 from tests.reading_reports import OWN
+from tests.test_browser_axe import room
 from tests.test_disclosures_of_cases import approve, prepare
+from tests.visiting import signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
 TAKEN_BACK = (OWN / "acns_attached_retraction.eml").read_bytes()
@@ -83,6 +86,25 @@ def test_nothing_more_happens_to_the_customer_until_somebody_looked(alice: User,
     assert pile(dora) == [] and judging.is_valid(case)
     enforcing.watch()
     assert Suspension.objects.standing().count() == 1 and notice.items.exclude(disabled_at=None).count() == 2
+
+
+def test_what_somebody_else_takes_back_stops_nothing_and_is_for_a_person_to_read(alice: User, dora: User):
+    """The customer can report their own address, and take that back: any stranger's mail would have saved them."""
+    notice = told(alice, dora, ago=20 * DAY)
+    case = of(notice)
+    who = Party(email="alice@alice.example")
+    source = Source(address=read(case, "source"))
+    report = Report(
+        Format.FREE_TEXT, Kind.COPYRIGHT, reporter=who, sources=(source,), text="Me too.", content_hash="me"
+    )
+    [mine] = reporting.take_in(b"me", channel="mail", report=report)
+    assert mine.case == take_back(case, sender="alice@alice.example") == case
+    assert not judging.is_taken_back(case) and judging.is_valid(case)
+    enforcing.watch()
+    assert Suspension.objects.standing().count() == 1 and notice.items.exclude(disabled_at=None).count() == 2
+    assert pile(dora) == [f"{case.reference}: copyright notice (DMCA)"]
+    page = words(signed_in(dora).get(room(AbuseCase).url_of(case)))
+    assert "Said to be taken back, by another sender" in page
 
 
 @pytest.mark.parametrize("when", ["before it is submitted", "after the approval"])

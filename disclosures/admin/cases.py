@@ -262,8 +262,12 @@ def taken_back(eyes: Eyes, record: AbuseCase) -> list[Section]:
         (moment_text(row.received_at), f"{row.reporter or 'nobody named'}: {_words(row) or 'without words'}")
         for row in rows
     ]
-    todo = [("What to do", judging.TAKEN_BACK)] if judging.is_taken_back(record) else []
-    return [Section("Taken back by the reporter", facts=[*said, *todo])]
+    title, todo = "Taken back by the reporter", []
+    if judging.is_taken_back(record):
+        todo = [("What to do", judging.TAKEN_BACK)]
+    elif AbuseCase.objects.taken_back(by_anybody=True).filter(pk=record.pk).exists():
+        title = "Said to be taken back, by another sender than who reported: decide what follows"
+    return [Section(title, facts=[*said, *todo])]
 
 
 def _words(row: AbuseReport) -> str:

@@ -100,13 +100,23 @@ class CaseQuerySet(models.QuerySet["AbuseCase"]):
         """Open cases of which a person must say whom they concern."""
         return self.open().filter(found__in=[AbuseCase.Found.NONE, AbuseCase.Found.SEVERAL])
 
-    def taken_back(self) -> CaseQuerySet:
-        """Open cases with a report that takes one back, after which nobody found the matter authentic once more."""
+    def taken_back(self, *, by_anybody: bool = False) -> CaseQuerySet:
+        """Open cases with a report that takes one back, after which nobody found the matter authentic once more.
+
+        Only whoever reported takes back, and only where nobody else reported: anybody can add to a case by naming its
+        address, its customer too. What others say stops nothing and is for a person to read (`by_anybody`).
+        """
         later = CaseFinding.objects.filter(
             case=OuterRef("case"), item=Finding.AUTHENTIC, found_at__gt=OuterRef("received_at")
         )
         undecided = AbuseReport.objects.filter(~Exists(later), case=OuterRef("pk"), is_retraction=True)
-        return self.open().filter(Exists(undecided))
+        if by_anybody:
+            return self.open().filter(Exists(undecided))
+        same = AbuseReport.objects.filter(case=OuterRef("case"), reporter_digest=OuterRef("reporter_digest"))
+        reported = same.filter(is_retraction=False)
+        gone = same.filter(is_retraction=True, received_at__gte=OuterRef("received_at"))
+        stands = AbuseReport.objects.filter(~Exists(gone), case=OuterRef("pk"), is_retraction=False)
+        return self.open().filter(Exists(undecided.filter(Exists(reported))), ~Exists(stands))
 
 
 def _reference() -> str:
