@@ -115,7 +115,7 @@ def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime,
         if number is not None and (done := _numbered(number)) is not None:
             return Taken(done.case, done, not done.has_joined)
         known = _known(digests, kind)
-        case = known.case if known is not None else _same_matter(source_digest, at)
+        case = known.case if known is not None else _same_matter(source_digest, kind, at)
         is_new = case is None
         if case is None:
             case = _open(kind, concerned, source_digest, at)
@@ -184,25 +184,28 @@ def _one_after_the_other(digests: Iterable[bytes | None]) -> None:
 def _known(digests: dict[str, Any], kind: CaseKind) -> AbuseReport | None:
     """Return the newest report that is the same content, or else the same message, or names its reporter's same case.
 
-    A report of children joins no other case by its reporter's id alone: it would stand there before everybody, without
-    its clock.
+    What is about a child goes into no case that others may read, and nothing else into one of a child by a mere number.
     """
-    same = Q(content_digest=digests["content_digest"])
+    same, of_child = Q(content_digest=digests["content_digest"]), Q(case__kind=CaseKind.CSAM)
     if digests["message_digest"]:
         same |= Q(message_digest=digests["message_digest"])
     if digests["case_digests"]:
-        named = Q(case_digests__overlap=digests["case_digests"])
-        same |= named & Q(case__kind=CaseKind.CSAM) if kind == CaseKind.CSAM else named
+        same |= Q(case_digests__overlap=digests["case_digests"]) & (of_child if kind == CaseKind.CSAM else ~of_child)
     found = AbuseReport.objects.filter(same, case__closed_at=None).defer("raw", "read", "reporter")
+    if kind == CaseKind.CSAM:
+        found = found.filter(of_child)
     # The same content first: a report of the same case that came between would hide that this one is a repeat.
     rank = Case(When(content_digest=digests["content_digest"], then=0), default=1)
     return found.select_related("case").order_by(rank, "-received_at", "-pk").first()
 
 
-def _same_matter(source_digest: bytes | None, at: dt.datetime) -> AbuseCase | None:
+def _same_matter(source_digest: bytes | None, kind: CaseKind, at: dt.datetime) -> AbuseCase | None:
     if source_digest is None:
         return None
     recent = AbuseCase.objects.open().filter(source_digest=source_digest, opened_at__gt=at - schedule.span("storm"))
+    if kind == CaseKind.CSAM:
+        # Staff may have found that the one before is about something else.
+        recent = recent.filter(kind=kind)
     return recent.order_by("-opened_at", "-pk").first()
 
 

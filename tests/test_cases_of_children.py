@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
@@ -10,8 +12,9 @@ from accounts.errors import NotActionable
 from accounts.models import User
 from accounts.safeguards.ledger import SYSTEM
 from accounts.safeguards.models import LedgerEntry, OutboxMessage
-from disclosures import judging
+from disclosures import judging, reporting
 from disclosures.models import AbuseCase, CaseKind, TiplineReport
+from disclosures.reports.shape import Format, Kind, Party, Report
 from retention.models import Hold, ToldHold
 from retention.sight import holds_for, ledger_for
 from tests.abuse import complain, make_case, read
@@ -86,3 +89,19 @@ def test_a_report_stays(case: AbuseCase, lena: User):
     refused(lambda: TiplineReport.objects.filter(pk=row.pk).update(reported_at=timezone.now() - DAY))
     refused(lambda: TiplineReport.objects.filter(pk=row.pk)._raw_delete("default"))
     assert not LedgerEntry.objects.filter(subject=case.pk, actor=SYSTEM, action="legal.case.tipline").exists()
+
+
+def test_a_report_of_a_child_goes_into_no_case_that_others_read(alice: User, dora: User):
+    """A reporter may use one case number for everything: its report would lie where every colleague can open it."""
+    sender = Party(email="desk@hotline.example")
+    whole = Report(Format.XARF, Kind.OTHER, reporter=sender, case_ids=("17",), text="Look.", content_hash="one")
+    [first] = reporting.take_in(b"one", channel="mail", report=whole)
+    child = replace(whole, kind=Kind.CSAM, content_hash="two")
+    [second] = reporting.take_in(b"two", channel="mail", report=child)
+    assert second.case != first.case and second.case.kind == CaseKind.CSAM
+    assert not judging.visible(dora, AbuseCase.objects.filter(pk=second.case.pk)).exists()
+    # Control: what comes later of either kind goes where it belongs.
+    for number, (kind, case) in enumerate([(Kind.CSAM, second.case), (Kind.OTHER, first.case)]):
+        later = replace(whole, kind=kind, content_hash=f"later {number}")
+        [taken] = reporting.take_in(str(number).encode(), channel="mail", report=later)
+        assert taken.case == case
