@@ -391,7 +391,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "ChicagoCloud Portal API",
     "DESCRIPTION": (
-        "For customers, for what is theirs, and for billing, shop and provisioning systems. "
+        "For customers, for what is theirs, and for systems of billing, shop, provisioning and reports of abuse. "
         "Every write takes an Idempotency-Key. Lists go on by the links they give."
     ),
     "POSTPROCESSING_HOOKS": [
