@@ -109,9 +109,10 @@ def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime,
         # An address has other holders at other times: what concerns somebody else is another matter.
         about = f"{kind}|{concerned.source}|{concerned.account}"
         source_digest = digest("report source", about) if concerned.source else None
-        # The sender is among them for the day's receipt, of which there is one.
+        # The sender is among them for the day's receipt, of which there is one; a sensor has no address, only its ids.
         same = ("content_digest", "message_digest", "reporter_digest")
-        _one_after_the_other([*(digests[name] for name in same), source_digest])
+        named = (bytes.fromhex(one) for one in digests["case_digests"])
+        _one_after_the_other([*(digests[name] for name in same), *named, source_digest])
         if number is not None and (done := _numbered(number)) is not None:
             return Taken(done.case, done, not done.has_joined)
         known = _known(digests, kind)

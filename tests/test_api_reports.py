@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from accounts import assigning, idempotency
@@ -285,6 +287,20 @@ def test_case_ids_of_reporters_without_an_address_are_their_systems(alice: User,
     assert post(ABUSE, other).json()["reference"] == first["reference"]
     foreign = post(ABUSE, {**other, "what": "Another."}, token=system_token("reports:write")).json()
     assert foreign["reference"] != first["reference"]
+
+
+def test_reports_of_one_matter_at_one_instant_open_one_case(token: str, post: Callable[..., Any]):
+    def send(number: int) -> str:
+        try:
+            places = [{"address": f"198.51.100.{number}"}]
+            body = complaint(places=places, reporter={"name": "Sensor"}, case_id="M-1")
+            return str(post(ABUSE, body).json()["reference"])
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(5) as threads:
+        assert len(set(threads.map(send, range(1, 11)))) == 1
+    assert AbuseCase.objects.get().reports.count() == 10
 
 
 # -------------------------------------------------------------------------------------------------- who may
