@@ -184,6 +184,20 @@ def test_what_was_committed_survives_a_killed_server(crash_servers: Stage, how):
 
 
 @pytest.mark.crash
+def test_the_superusers_connection_is_kept_until_its_server_is_killed(crash_servers: Stage):
+    before = {alias: crash_servers.admin(alias) for alias in ALIASES}
+    kept = {alias: crash_servers.admin(alias) for alias in ALIASES}
+
+    crash_servers.servers.data.kill()
+    crash_servers.servers.data.start()
+
+    assert kept == before
+    assert crash_servers.admin("keys") is before["keys"]
+    assert crash_servers.admin("default") is not before["default"]
+    assert crash_servers.admin("default").execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.crash
 def test_redis_keeps_what_it_held_unless_it_is_emptied(crash_servers: Stage):
     embedded = crash_servers.servers.redis
     client = crash_servers.redis()
