@@ -13,7 +13,7 @@ from accounts.models import Account, User
 from accounts.safeguards.models import LedgerEntry
 from disclosures import concluding, countering, enforcing, judging, responding
 from disclosures.models import AbuseCase, CaseOutcome
-from tests.abuse import make_case, sign_counter, tell, told
+from tests.abuse import make_case, sign_counter, take_back, tell, told
 from tests.cast import DAY, make_customer, make_staff, owe, run_service
 from tests.test_reporting_speed import MOST_QUERIES
 from tests.visiting import signed_in, sql, words
@@ -46,7 +46,7 @@ def looks(account: Account | None) -> list[dict[str, Any]]:
 
 
 def test_the_page_of_a_told_customer_keeps_to_its_budget(dora: User):
-    """With all there can be: places, a signed counter-notice, a strike, another case, words of several colleagues."""
+    """With all there can be: places, a counter-notice, a strike, another case, notes of colleagues, a retraction."""
     alice = make_customer("alice")
     owe(alice)
     sign_counter(alice, dora)
@@ -54,10 +54,12 @@ def test_the_page_of_a_told_customer_keeps_to_its_budget(dora: User):
     colleagues = [make_staff("omar", "abuse_desk"), make_staff("lena", "legal")]
     for colleague in colleagues:
         judging.note(counter.notice.case, by=colleague, text="I looked at it.")
+    take_back(case_of(counter.notice))
     page = room().url_of(AbuseCase(pk=counter.notice.case))
 
     for user in (dora, *colleagues):
-        asked = asked_for(signed_in(user), page)
+        asked = asked_for(desk := signed_in(user), page)
+        assert "Taken back by the reporter" in words(desk.get(page))
         print(f"{user.actor}: {len(asked)} queries")
         assert 3 < len(asked) <= MOST_QUERIES, asked
 

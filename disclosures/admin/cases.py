@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -229,9 +230,10 @@ def about(eyes: Eyes, record: AbuseCase) -> Section:
     return Section("Case", facts=facts)
 
 
-def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
-    """Return what the newest report with words of its own says."""
-    row = record.worded_report()
+def newest_report(eyes: Eyes, record: AbuseCase, newest: Sequence[AbuseReport] = ()) -> Section:
+    """Return what the newest report with words of its own says: most often it is among the `newest` of the page."""
+    own = (row for row in newest if not row.is_repeat and not row.is_retraction)
+    row = next(own, None) or record.worded_report()
     if row is None:
         return Section("What was reported", empty="Nothing yet.")
     read: dict[str, Any] = row.read or {}
@@ -253,11 +255,16 @@ def newest_report(eyes: Eyes, record: AbuseCase) -> Section:
     return Section("What was reported", facts=[fact for fact in facts if fact[1]])
 
 
-def taken_back(eyes: Eyes, record: AbuseCase) -> list[Section]:
-    """Return what takes a report of this case back, and what to do about it; nothing where nothing does."""
+def taken_back(eyes: Eyes, record: AbuseCase, newest: Sequence[AbuseReport] = ()) -> list[Section]:
+    """Return what takes a report of this case back, and what to do about it; nothing where nothing does.
+
+    `newest` are the newest reports where the page has them: all there are, when they are few.
+    """
     if not record.has_retraction:  # type: ignore[attr-defined]
         return []
-    rows = record.reports.filter(is_retraction=True).defer("raw").order_by("-received_at", "-pk")[:SHOWN_REPORTS]
+    rows = [row for row in newest if row.is_retraction]
+    if not 0 < len(newest) < SHOWN_REPORTS:
+        rows = list(_newest_first(record).filter(is_retraction=True)[:SHOWN_REPORTS])
     said = [
         (moment_text(row.received_at), f"{row.reporter or 'nobody named'}: {_words(row) or 'without words'}")
         for row in rows
@@ -399,18 +406,20 @@ class AbuseCaseAdmin(RecordAdmin):
         rows: QuerySet[AbuseCase] = super().get_detail_queryset(request)
         retractions = AbuseReport.objects.filter(case=OuterRef("pk"), is_retraction=True)
         counts = case_customer.counts(staff(request), timezone.now())
-        return rows.annotate(has_retraction=Exists(retractions), **counts).prefetch_related("findings")
+        waits = Exists(AbuseCase.objects.taken_back().filter(pk=OuterRef("pk")))
+        rows = rows.annotate(has_retraction=Exists(retractions), was_taken_back=waits, **counts)
+        return rows.prefetch_related("findings")
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         # What carries keys of its own is fetched first, so that all of them come with the first value that is read.
         notifying.notice_of(record)
         customer = case_customer.concerned(eyes.user, record)
+        newest = list(_newest_first(record)[:SHOWN_REPORTS])
         eyes.know_colleagues()
-        newest = list(_without_words(record)[:SHOWN_REPORTS])
         return [
             about(eyes, record),
-            *taken_back(eyes, record),
-            newest_report(eyes, record),
+            *taken_back(eyes, record, newest),
+            newest_report(eyes, record, newest),
             case_letters.reputation(eyes, record, newest),
             found(eyes, record),
             *case_notices.tipline(eyes, record),
@@ -521,9 +530,9 @@ def _file_link(row: CaseFile, name: str) -> Any:
     return format_html('<a href="{}">{}</a> ({} bytes)', where, name, row.size)
 
 
-def _without_words(case: AbuseCase) -> QuerySet[AbuseReport]:
-    """Return the reports of a case, newest first, without what they say."""
-    rows: QuerySet[AbuseReport] = case.reports.defer("raw", "read", "reporter").order_by("-received_at", "-pk")
+def _newest_first(case: AbuseCase) -> QuerySet[AbuseReport]:
+    """Return the reports of a case, newest first, without the raw messages."""
+    rows: QuerySet[AbuseReport] = case.reports.defer("raw").order_by("-received_at", "-pk")
     return rows
 
 
