@@ -48,6 +48,7 @@ __all__ = ["look_round"]
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
 MODES = pytest.mark.parametrize("scripting", [False, True], ids=["without scripting", "with scripting"])
 Start = Callable[..., Visitor]
+QUEUE = "/admin/disclosures/abusecase/"
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_staff_tell_and_the_customer_acknowledges_fixes_and_is_asked_again(
 ) -> None:
     case = make_case(alice)
     desk = visit(dora, scripting=scripting)
-    desk.go("/admin/disclosures/abusecase/")
+    desk.go(QUEUE)
     pictures.take(desk, "queue")
     desk.page.get_by_role("link", name=case.reference).click()
     for item in (Finding.AUTHENTIC, Finding.ACCURATE, *ELEMENTS):
@@ -379,7 +380,7 @@ def test_the_pages_of_the_desk_are_accessible(look_round: Callable[..., Round], 
     waiting, counter = silent(alice, dora), sign_counter(alice, dora)
     striking.strike(waiting.pk, by=dora)
     desk = look_round(dora)
-    desk.look("work", "/admin/").look("queue", "/admin/disclosures/abusecase/")
+    desk.look("work", "/admin/").look("queue", QUEUE)
     desk.look("case", case_page(fresh)).look("tell", case_page(fresh, "notify"))
     desk.visitor.page.locator("[name=claim]").fill("")
     desk.press("Tell the customer").look("tell, empty", status=422).look(
@@ -390,7 +391,17 @@ def test_the_pages_of_the_desk_are_accessible(look_round: Callable[..., Round], 
     desk.look("strike, given", case_page(of_waiting, "strike")).look("close", case_page(of_waiting, "close"))
     desk.look("stop", case_page(of_counter, "stop-put-back")).press("Record a notice of court action")
     desk.look("stop, empty", status=422).look("advance", case_page(of_counter, "advance-put-back"))
-    assert desk.wrong == []
+    desk.look("counter", case_page(of_counter)).look("queue, pending", f"{QUEUE}?customer=counter")
+    desk.look("queue, silent", f"{QUEUE}?customer=silent")
+    page = desk.visitor.page
+    page.locator("[name=_selected_action]").first.check()
+    page.locator("[name=action]").select_option("close_selected")
+    page.locator("button[name=index]").click()
+    desk.look("close several").press("Close these cases").look("close several, empty", status=422)
+    page.locator("[name=outcome][value=no_action]").check()
+    page.locator("[name=reason]").fill("A storm of nothing.")
+    desk.press("Close these cases").look("several closed")
+    assert desk.wrong == [] and AbuseCase.objects.get(pk=of_waiting.pk).outcome == CaseOutcome.NO_ACTION
 
 
 def test_the_acts_of_the_desk_are_accessible(look_round: Callable[..., Round], alice: User, dora: User) -> None:
