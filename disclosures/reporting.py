@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Case, Q, When
+from django.db.models import Case, Exists, OuterRef, Q, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -55,6 +56,7 @@ KINDS = {
 # What stands in the place of a number that reads like a card (P4); the raw message is evidence and keeps it.
 CARD = "[a number like that of a card]"
 LONGEST_TEXT = 65_536
+OUR_REFERENCE = re.compile(r"\bABU-[0-9A-Z]{4}-[0-9A-Z]{4}\b")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def _take(raw: bytes, report: Report, mail: Report, door: Door, at: dt.datetime,
             return Taken(done.case, done, not done.has_joined)
         known = _known(digests, kind)
         case = known.case if known is not None else _same_matter(source_digest, kind, at)
+        case = case or _answered(report, mail, digests["reporter_digest"], concerned)
         is_new = case is None
         if case is None:
             case = _open(kind, concerned, source_digest, at)
@@ -208,6 +211,23 @@ def _same_matter(source_digest: bytes | None, kind: CaseKind, at: dt.datetime) -
         # Staff may have found that the one before is about something else.
         recent = recent.filter(kind=kind)
     return recent.order_by("-opened_at", "-pk").first()
+
+
+def _answered(report: Report, mail: Report, sender: bytes | None, concerned: Concerned) -> AbuseCase | None:
+    """Return the open case that its own reporter answers about by our reference, as our letters ask them to.
+
+    What concerns another customer is another matter, whatever reference stands above it; and words after a report was
+    taken back bring it to life for nobody.
+    """
+    named = set(OUR_REFERENCE.findall(f"{mail.mail.subject}\n{report.text}"))
+    if sender is None or not named or kind_of(report) == CaseKind.CSAM:
+        return None
+    cases = AbuseCase.objects.open().exclude(kind=CaseKind.CSAM).filter(reference__in=named)
+    if concerned.account is not None:
+        cases = cases.filter(account=concerned.account)
+    theirs = AbuseReport.objects.filter(case=OuterRef("pk"), reporter_digest=sender)
+    cases = cases.exclude(pk__in=AbuseCase.objects.taken_back().values("pk"))
+    return cases.filter(Exists(theirs)).order_by("-opened_at", "-pk").first()
 
 
 def _open(kind: CaseKind, concerned: Concerned, source_digest: bytes | None, at: dt.datetime) -> AbuseCase:

@@ -29,7 +29,7 @@ from disclosures import concluding, judging, reporting
 from disclosures.models import AbuseCase, AbuseReport, CaseFinding, CaseKind, CaseOutcome, Finding
 from disclosures.models.cases import ELEMENTS
 from retention.sight import ledger_for
-from tests.cast import DAY, make_staff, run_service
+from tests.cast import DAY, make_customer, make_staff, run_service
 from tests.test_browser_axe import room
 from tests.visiting import signed_in, words
 
@@ -74,6 +74,21 @@ def take(raw: bytes) -> reporting.Taken:
 
 
 # ------------------------------------------------------------------------------------------------------- coming in
+
+
+def test_an_answer_that_names_our_reference_goes_to_its_case(alice: User, dora: User):
+    case = take(mail()).case
+    above = {"subject": f"Re: We need more facts: {case.reference}"}
+    answer = take(mail("We were wrong, and take the report back.", number=2, **above))
+    assert (answer.case, answer.is_new) == (case, False) and not answer.report.is_retraction
+    assert take(mail(f"About {case.reference}: here is the log.", number=3)).case == case
+    # The reference alone opens no case to somebody else, nor one that ended, nor one of another customer.
+    assert take(mail("It was us.", number=4, sender="mallory@elsewhere.example", **above)).case != case
+    other = run_service(make_customer("bob"), at=timezone.now() - 9 * DAY)
+    assigning.assign(other.pk, "203.0.113.77", by="system", at=timezone.now() - 8 * DAY)
+    assert take(mail("Your host 203.0.113.77 sent spam.", number=5, **above)).case != case
+    concluding.close(case.pk, CaseOutcome.WITHDRAWN, by=dora, reason="They wrote so.")
+    assert take(mail("Did you read it?", number=6, **above)).is_new
 
 
 def test_a_report_is_kept_whole_and_opens_a_case_of_its_customer(alice: User):
