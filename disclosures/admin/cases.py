@@ -498,7 +498,9 @@ class AbuseCaseAdmin(RecordAdmin):
         if row is None:
             raise Http404
         ledger.record(user.actor, reporting.action(case, "opened_raw"), case.pk, report=row.pk)
-        return download(request, f"{case.reference}.eml", "application/octet-stream", bytes(row.raw))
+        # Forms and other systems send fields, which are kept as JSON.
+        ending = "eml" if row.channel == AbuseReport.Channel.MAIL else "json"
+        return download(request, f"{case.reference}.{ending}", "application/octet-stream", bytes(row.raw))
 
     def file_view(self, request: HttpRequest, object_id: UUID, file: UUID) -> HttpResponse:
         """Give a file that the customer sent out as a download, recorded before; it is never shown in the browser."""
