@@ -172,7 +172,7 @@ def report_to_tipline(case_id: UUID, *, by: User, number: str, at: dt.datetime |
 def is_taken_back(case: AbuseCase) -> bool:
     """Return whether the reporter took a report back and nobody looked since (CaseQuerySet.taken_back).
 
-    Of a case that was fetched with the answer, as `was_taken_back`, without asking.
+    Of a case whose page learned it before, as `was_taken_back`, without asking.
     """
     known: bool | None = vars(case).get("was_taken_back")
     return AbuseCase.objects.taken_back().filter(pk=case.pk).exists() if known is None else known

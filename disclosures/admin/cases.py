@@ -14,7 +14,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path, reverse
@@ -55,7 +55,8 @@ class CaseAct(Act):
         return ENDED if record.closed_at else ""
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
-        return [about(eyes, record), *taken_back(eyes, record), newest_report(eyes, record)]
+        retractions = _retractions(record)
+        return [about(eyes, record), *taken_back(eyes, record, retractions), newest_report(eyes, record)]
 
 
 def _told_hinders(record: AbuseCase) -> str:
@@ -255,16 +256,17 @@ def newest_report(eyes: Eyes, record: AbuseCase, newest: Sequence[AbuseReport] =
     return Section("What was reported", facts=[fact for fact in facts if fact[1]])
 
 
-def taken_back(eyes: Eyes, record: AbuseCase, newest: Sequence[AbuseReport] = ()) -> list[Section]:
-    """Return what takes a report of this case back, and what to do about it; nothing where nothing does.
+def _retractions(record: AbuseCase, newest: Sequence[AbuseReport] = ()) -> list[AbuseReport]:
+    """Return the reports that take one back; `newest` are those the page has, all there are when they are few."""
+    if 0 < len(newest) < SHOWN_REPORTS:
+        return [row for row in newest if row.is_retraction]
+    return list(_newest_first(record).filter(is_retraction=True)[:SHOWN_REPORTS])
 
-    `newest` are the newest reports where the page has them: all there are, when they are few.
-    """
-    if not record.has_retraction:  # type: ignore[attr-defined]
+
+def taken_back(eyes: Eyes, record: AbuseCase, rows: list[AbuseReport]) -> list[Section]:
+    """Return what takes a report of this case back, and what to do about it; nothing where nothing does."""
+    if not rows:
         return []
-    rows = [row for row in newest if row.is_retraction]
-    if not 0 < len(newest) < SHOWN_REPORTS:
-        rows = list(_newest_first(record).filter(is_retraction=True)[:SHOWN_REPORTS])
     said = [
         (moment_text(row.received_at), f"{row.reporter or 'nobody named'}: {_words(row) or 'without words'}")
         for row in rows
@@ -358,9 +360,10 @@ class AbuseCaseAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AbuseCase]:
         rows: QuerySet[AbuseCase] = super().get_queryset(request).select_related("account", "complainant")
         told = AbuseNotice.objects.filter(case=OuterRef("pk")).order_by("-sent_at")
+        # Rows and not ids, so that the index by case alone answers: a storm is a hundred thousand of them.
         reports = AbuseReport.objects.filter(case=OuterRef("pk")).order_by().values("case")
         rows = rows.annotate(
-            events_counted=Coalesce(Subquery(reports.values(n=Count("pk"))), 0),
+            events_counted=Coalesce(Subquery(reports.values(n=Count("*"))), 0),
             sent_at=Subquery(told.values("sent_at")[:1]),
             act_by=Subquery(told.values("act_by")[:1]),
             answered_at=Subquery(told.values(when=Coalesce("remedied_at", "disagreed_at", "countered_at"))[:1]),
@@ -404,11 +407,8 @@ class AbuseCaseAdmin(RecordAdmin):
     def get_detail_queryset(self, request: HttpRequest) -> QuerySet[AbuseCase]:
         """Return cases with their findings, which parts and acts of a page ask for, and the counts of the customer."""
         rows: QuerySet[AbuseCase] = super().get_detail_queryset(request)
-        retractions = AbuseReport.objects.filter(case=OuterRef("pk"), is_retraction=True)
         counts = case_customer.counts(staff(request), timezone.now())
-        waits = Exists(AbuseCase.objects.taken_back().filter(pk=OuterRef("pk")))
-        rows = rows.annotate(has_retraction=Exists(retractions), was_taken_back=waits, **counts)
-        return rows.prefetch_related("findings")
+        return rows.annotate(**counts).prefetch_related("findings")
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         # What carries keys of its own is fetched first, so that all of them come with the first value that is read.
@@ -416,9 +416,11 @@ class AbuseCaseAdmin(RecordAdmin):
         customer = case_customer.concerned(eyes.user, record)
         newest = list(_newest_first(record)[:SHOWN_REPORTS])
         eyes.know_colleagues()
+        retractions = _retractions(record, newest)
+        record.was_taken_back = bool(retractions) and judging.is_taken_back(record)
         return [
             about(eyes, record),
-            *taken_back(eyes, record, newest),
+            *taken_back(eyes, record, retractions),
             newest_report(eyes, record, newest),
             case_letters.reputation(eyes, record, newest),
             found(eyes, record),
