@@ -315,6 +315,7 @@ class AbuseReport(OfCase):
             models.Index(fields=["content_digest"], name="report_by_content"),
             models.Index(fields=["reporter_digest", "-received_at"], name="report_by_reporter"),
             GinIndex(fields=["case_digests"], name="report_by_case_ids"),
+            models.Index(fields=["case"], condition=Q(is_retraction=True), name="report_retractions"),
         ]
 
     @property
