@@ -46,7 +46,8 @@ def watch(at: dt.datetime | None = None) -> dict[str, int]:
     """Do what is due, each notice in a transaction of its own; return how many of each kind there were."""
     at = at or timezone.now()
     open_now = AbuseNotice.objects.answerable(at)
-    unanswered = open_now.unanswered()
+    # Nobody is asked, or found silent, about what its reporter took back, until a person decided.
+    unanswered = open_now.unanswered().filter(~_taken_back())
     due: tuple[tuple[str, Iterable[UUID], Callable[[UUID, dt.datetime], bool]], ...] = (
         (
             "came back",
@@ -110,6 +111,8 @@ def dispute(
         notice, account, case = notifying.locked(notice_id)
         at = at or timezone.now()
         item = notice.items.get(pk=item_id)
+        if judging.is_taken_back(case):
+            raise NotActionable(f"Case {case.reference}: {judging.TAKEN_BACK}")
         if not item.is_fixed:
             raise NotActionable(f"Place {item.number} of notice {notice.reference} is not said to be fixed.")
         item.disputed_at, item.disputed_by, item.seen = at, REPORTER if for_reporter else by.actor, seen.strip()
@@ -134,8 +137,12 @@ def _ids(notices: QuerySet[AbuseNotice]) -> list[UUID]:
 def _valid() -> Q:
     """Return the condition that a case is valid (judging.is_valid): what waits for a person keeps nothing else back."""
     true = Q(*(_met(item) for item in (Finding.AUTHENTIC, Finding.ACCURATE)))
-    true &= ~Q(Exists(AbuseCase.objects.taken_back().filter(pk=OuterRef("case"))))
+    true &= ~Q(_taken_back())
     return true & (~Q(kind=CaseKind.DMCA) | Q(*(_met(item) for item in ELEMENTS)))
+
+
+def _taken_back() -> Exists:
+    return Exists(AbuseCase.objects.taken_back().filter(pk=OuterRef("case")))
 
 
 def _met(item: str) -> Exists:

@@ -226,8 +226,8 @@ def _answered(report: Report, mail: Report, sender: bytes | None, concerned: Con
     if concerned.account is not None:
         cases = cases.filter(account=concerned.account)
     theirs = AbuseReport.objects.filter(case=OuterRef("pk"), reporter_digest=sender)
-    cases = cases.exclude(pk__in=AbuseCase.objects.taken_back().values("pk"))
-    return cases.filter(Exists(theirs)).order_by("-opened_at", "-pk").first()
+    gone = AbuseCase.objects.taken_back().filter(pk=OuterRef("pk"))
+    return cases.filter(Exists(theirs), ~Exists(gone)).order_by("-opened_at", "-pk").first()
 
 
 def _open(kind: CaseKind, concerned: Concerned, source_digest: bytes | None, at: dt.datetime) -> AbuseCase:

@@ -428,9 +428,11 @@ def test_the_acts_of_the_desk_are_accessible(look_round: Callable[..., Round], a
     answered = told(alice, dora)
     responding.fix(answered.pk, {answered.items.all()[0].pk: "I removed it."}, by=alice)
     striking.appeal(striking.strike(answered.pk, by=dora).pk, by=alice, text="The film is mine.")
-    case = take_back(AbuseCase.objects.get(pk=answered.case))
-    desk.look("answered, appealed, taken back", case_page(case)).look("dispute", case_page(case, "dispute"))
-    desk.look("disable", case_page(case, "disable")).look("withdraw strike", case_page(case, "overrule-strike"))
+    case = AbuseCase.objects.get(pk=answered.case)
+    desk.look("dispute", case_page(case, "dispute")).look("disable", case_page(case, "disable"))
+    take_back(case)
+    desk.look("answered, appealed, taken back", case_page(case))
+    desk.look("withdraw strike", case_page(case, "overrule-strike"))
     desk.look("own appeal", case_page(case, "decide-appeal")).look("close, taken back", case_page(case, "close"))
     assert desk.wrong == []
 

@@ -12,7 +12,7 @@ from accounts.errors import NotActionable
 from accounts.models import Suspension, User
 from accounts.safeguards.models import OutboxMessage
 from chicagocloud import work
-from disclosures import concluding, enforcing, judging, preparing, releasing, reporting, striking
+from disclosures import concluding, enforcing, judging, preparing, releasing, reporting, responding, striking
 from disclosures.models import AbuseCase, AbuseNotice, CaseOutcome, Finding, Stage
 from disclosures.refusing import Unsupported
 from disclosures.reports.shape import Format, Kind, Party, Report, Source
@@ -75,7 +75,12 @@ def test_nothing_more_happens_to_the_customer_until_somebody_looked(alice: User,
     case = of(notice)
     assert take_back(case) == case and judging.is_taken_back(case) and not judging.is_valid(case)
     enforcing.watch()
+    notice.refresh_from_db()
+    assert notice.lapsed_at is None and notice.reminded_at is None
     assert Suspension.objects.standing().count() == 0 and not notice.items.exclude(disabled_at=None).exists()
+    responding.fix(notice.pk, {notice.items.all()[0].pk: "I removed it."}, by=alice)
+    with pytest.raises(NotActionable, match="took it back"):
+        enforcing.dispute(notice.items.all()[0].pk, by=dora, seen="It is there.")
     with pytest.raises(NotActionable, match="took it back"):
         enforcing.disable(notice.pk, notice.items.values_list("pk", flat=True), by=dora)
     with pytest.raises(NotActionable, match="took it back"):
@@ -85,7 +90,7 @@ def test_nothing_more_happens_to_the_customer_until_somebody_looked(alice: User,
     judging.find(case.pk, Finding.AUTHENTIC, by=dora, is_met=True, note="They never took it back.")
     assert pile(dora) == [] and judging.is_valid(case)
     enforcing.watch()
-    assert Suspension.objects.standing().count() == 1 and notice.items.exclude(disabled_at=None).count() == 2
+    assert Suspension.objects.standing().count() == 1 and notice.items.exclude(disabled_at=None).count() == 1
 
 
 def test_what_somebody_else_takes_back_stops_nothing_and_is_for_a_person_to_read(alice: User, dora: User):

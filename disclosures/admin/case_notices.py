@@ -321,6 +321,10 @@ class Dispute(NoticeAct):
 
     slug, label = "dispute", "Record that a place is not fixed"
 
+    def hindrance(self, record: Any, user: User) -> str:
+        why = super().hindrance(record, user)
+        return why or (judging.TAKEN_BACK if invalid(record) == judging.TAKEN_BACK else "")
+
     def hinders(self, notice: AbuseNotice, user: User) -> str:
         return "" if any(item.is_fixed for item in notice.items.all()) else "The customer fixed nothing yet."
 
