@@ -4,14 +4,13 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('disclosures', '0013_put_back_day'),
+        ("disclosures", "0013_put_back_day"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='abusereport',
-            index=models.Index(condition=models.Q(('is_retraction', True)), fields=['case'], name='report_retractions'),
+            model_name="abusereport",
+            index=models.Index(condition=models.Q(("is_retraction", True)), fields=["case"], name="report_retractions"),
         ),
     ]
