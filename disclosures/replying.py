@@ -48,10 +48,16 @@ class Reporter:
 
 
 def reporter_of(case: AbuseCase) -> Reporter | None:
-    """Return the newest reporter of a case who may be answered; None where all are machines or gave no address."""
+    """Return the newest reporter of a case who may be answered; None where all are machines or gave no address.
+
+    Anybody can add a report to a case by naming its address: once the matter was found accurate, answers go to whoever
+    reported until then.
+    """
     if case.kind == CaseKind.CSAM or case.forgotten_at is not None:
         return None
-    row = case.reports.filter(is_automatic=False).defer("raw", "reporter").order_by("-received_at", "-pk").first()
+    rows = case.reports.filter(is_automatic=False).defer("raw", "reporter").order_by("-received_at", "-pk")
+    found_at = case.accurate_at()
+    row = (rows.filter(received_at__lte=found_at) if found_at is not None else rows).first()
     read: Mapping[str, Any] = (row.read if row is not None else None) or {}
     # Where the mail came from, not what stands in it: a report cannot make us write to a third person.
     try:

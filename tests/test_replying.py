@@ -159,6 +159,23 @@ def test_the_newest_human_is_told_and_a_machine_never(alice: User, dora: User):
     assert one["to"] == TO
 
 
+def test_whoever_adds_a_report_after_the_findings_takes_no_answer(alice: User, dora: User):
+    case = make_case(alice)
+    reported(case)
+    find_true(case, dora)
+    stranger = Mail(reply_address="alice-herself@alice.example")
+    reported(case, replace(NOTICE, mail=stranger))
+    tell(case, dora)
+    concluding.close(case.pk, CaseOutcome.NO_ACTION, by=dora, reason="Nothing to do.")
+    assert {one["to"] for one in posted("report-step:")} == {TO}
+    # Before anybody looked, the newest is the one to ask.
+    other = make_case(alice)
+    reported(other)
+    reported(other, replace(NOTICE, mail=stranger))
+    found = replying.reporter_of(other)
+    assert found is not None and found.address == "alice-herself@alice.example"
+
+
 def test_the_address_named_in_a_report_is_never_written_to(alice: User, dora: User):
     case = make_case(alice)
     reported(case, replace(NOTICE, mail=Mail()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -20,7 +19,6 @@ from disclosures.models import (
     AbuseNoticeItem,
     CaseKind,
     CounterNotice,
-    Finding,
     Strike,
     TiplineReport,
 )
@@ -180,7 +178,7 @@ class Notify(Act):
 
     def consequences(self, record: Any) -> list[str]:
         until = abuse_clocks.act_by(record.kind, record.severity, timezone.now())
-        looked_at = _accurate_at(record)
+        looked_at = record.accurate_at()
         later = looked_at is not None and record.worded_report() != record.worded_report(looked_at)
         return [
             *(["Another report came since you looked. What stands here is from before."] if later else []),
@@ -204,7 +202,7 @@ def _proposed(case: AbuseCase) -> dict[str, str]:
 
     Anybody can add a report to a case by naming the same address: nobody looked at what came after the finding.
     """
-    row = case.worded_report(_accurate_at(case))
+    row = case.worded_report(case.accurate_at())
     read: dict[str, Any] = (row.read if row is not None else None) or {}
     places = [item["url"] for item in read.get("items") or [] if item.get("url")]
     for source in read.get("sources") or []:
@@ -218,11 +216,6 @@ def _proposed(case: AbuseCase) -> dict[str, str]:
         # A report's own words are signed, and tell in other ways who wrote them.
         "original": str(read.get("text") or "")[:WORDS] if named else "",
     }
-
-
-def _accurate_at(case: AbuseCase) -> dt.datetime | None:
-    found = judging.findings(case).get(Finding.ACCURATE)
-    return found.found_at if found is not None else None
 
 
 class CameBack(NoticeAct):

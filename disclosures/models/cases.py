@@ -226,6 +226,10 @@ class AbuseCase(models.Model):
         worded = worded.filter(received_at__lte=until) if until is not None else worded
         return worded.filter(is_retraction=False).first() or worded.first()
 
+    def accurate_at(self) -> dt.datetime | None:
+        """Return when it was last found whether the matter is accurate: what came later was not looked at then."""
+        return max((row.found_at for row in self.findings.all() if row.item == Finding.ACCURATE), default=None)
+
     def key_place(self) -> tuple[UUID, str]:
         """A case is sealed under a key of its own."""
         return self.pk, Category.NOTICES.value
