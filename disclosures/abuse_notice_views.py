@@ -64,6 +64,8 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
     signed = counter if counter is not None and counter.signed_at else None
     is_stopped = signed is not None and signed.stopped_at is not None
     strike = found.strikes.first()
+    left = [item for item in items if item.is_left]
+    asked_back = set(signed.items) if signed is not None and not is_stopped else set()
     context = {
         "notice": found,
         "means": abuse_words.MEANS[found.kind],
@@ -77,7 +79,8 @@ def notice(request: HttpRequest, reference: str) -> HttpResponse:
         "is_suspended": found.is_suspended,
         "is_late": found.act_by is not None and found.act_by <= now,
         "has_answer": found.is_answered,
-        "left": [item for item in items if item.is_left],
+        "left": left,
+        "runs_when_put_back": bool(left) and asked_back.issuperset(item.pk for item in left),
         "may_counter": signed is None and not countering.hindrance(found) and may_open(customer(request), Part.COUNTER),
         "may_ask_for_time": _may_ask(found, now),
         "history": abuse_words.history(found, items, counter, strike),

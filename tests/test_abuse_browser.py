@@ -194,7 +194,8 @@ def test_a_counter_notice_is_signed_forwarded_and_put_back(
     pictures.take(customer, "counter")
     send(customer, "Continue to check and sign")
     assert "Choose at least one place" in customer.main()
-    customer.page.locator("[name=items]").first.check()
+    for place in customer.page.locator("[name=items]").all():
+        place.check()
     customer.page.locator("[name=reason][value=fair_use]").check()
     customer.page.locator("[name=statement]").fill("It is a review.")
     customer.page.locator("[name=address]").fill("7 Alice Street, Aliceville, IL 60601")
