@@ -215,8 +215,10 @@ def test_the_docket_finds_the_request_however_it_is_written(alice: User, lena: U
 def test_the_ledger_holds_no_word_of_a_request(alice: User, lena: User) -> None:
     verified(lena, Person(Kind.EMAIL, "alice@alice.example"), official="Olive Official")
     for entry in LedgerEntry.objects.all():
+        # Ids and hashes hold any digits.
+        said = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{64}\b", "", entry.body)
         for word in ("alice", "Grand jury", "0117", "Olive", "subscriber", "desk@"):
-            assert word not in entry.body
+            assert word not in said
 
 
 # ------------------------------------------------------------------------------------------------------- documents
