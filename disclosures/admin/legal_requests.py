@@ -173,11 +173,19 @@ class LegalRequestAdmin(LegalRoom):
     ordering = ("due_at", "pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LegalRequest]:
-        # Asked for the rows of one page; as columns they would be counted for every row of the pages before it.
+        # Asked for the rows of one page; as columns and joins they would be made for every row of the pages before it.
         found = Sought.objects.filter(found=Sought.Found.ONE).only("request", "account")
         silences = Silence.objects.filter(lifted_at=None).defer("note", "recorded_by")
-        rows: QuerySet[LegalRequest] = super().get_queryset(request).select_related("recipient", "preserved_by")
-        return rows.prefetch_related(Prefetch("sought", found, "people"), Prefetch("silences", silences, "silence"))
+        rows: QuerySet[LegalRequest] = super().get_queryset(request)
+        named = ("recipient", "preserved_by")
+        return rows.prefetch_related(
+            *named, Prefetch("sought", found, "people"), Prefetch("silences", silences, "silence")
+        )
+
+    def get_detail_queryset(self, request: HttpRequest) -> QuerySet[LegalRequest]:
+        """Return requests with what is named in them: of one, a join is the cheaper way."""
+        rows: QuerySet[LegalRequest] = super().get_detail_queryset(request)
+        return rows.select_related("recipient", "preserved_by")
 
     def columns(self, eyes: Eyes) -> Any:
         def assignee(request: LegalRequest) -> str:
