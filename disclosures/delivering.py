@@ -162,15 +162,7 @@ def _case_ended(disclosure: Disclosure, case_id: UUID) -> bool:
         return True
     if disclosure.basis != Basis.ABUSE_CASE:
         return False
-    unheard = AbuseNotice.objects.filter(
-        account=disclosure.account_id,
-        case=case.pk,
-        acknowledged_at=None,
-        remedied_at=None,
-        disagreed_at=None,
-        countered_at=None,
-    )
-    return not unheard.exclude(items__fixed_at__isnull=False).exists()
+    return not AbuseNotice.objects.unheard().filter(account=disclosure.account_id, case=case.pk).exists()
 
 
 def open_link(token: str, *, ip: str, agent: str, at: dt.datetime | None = None) -> tuple[str, bytes]:

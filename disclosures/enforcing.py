@@ -111,8 +111,7 @@ def dispute(
         notice, account, case = notifying.locked(notice_id)
         at = at or timezone.now()
         item = notice.items.get(pk=item_id)
-        if judging.is_taken_back(case):
-            raise NotActionable(f"Case {case.reference}: {judging.TAKEN_BACK}")
+        judging.refuse_taken_back(case)
         if not item.is_fixed:
             raise NotActionable(f"Place {item.number} of notice {notice.reference} is not said to be fixed.")
         item.disputed_at, item.disputed_by, item.seen = at, REPORTER if for_reporter else by.actor, seen.strip()
@@ -269,8 +268,7 @@ def _settle(notice_id: UUID, at: dt.datetime) -> bool:
 def _refuse_no_material(notice: AbuseNotice, case: AbuseCase) -> None:
     if notice.kind not in abuse_clocks.MATERIAL_FIRST:
         raise NotActionable(f"Notice {notice.reference} is about no material: there is nothing to disable.")
-    if judging.is_taken_back(case):
-        raise NotActionable(f"Case {case.reference}: {judging.TAKEN_BACK}")
+    judging.refuse_taken_back(case)
     if not judging.is_valid(case):
         raise NotActionable(
             f"Case {case.reference}: record the findings first; material is disabled on a valid notice."

@@ -178,6 +178,12 @@ def is_taken_back(case: AbuseCase) -> bool:
     return AbuseCase.objects.taken_back().filter(pk=case.pk).exists() if known is None else known
 
 
+def refuse_taken_back(case: AbuseCase) -> None:
+    """Raise NotActionable for a case whose report was taken back, and nobody looked since."""
+    if is_taken_back(case):
+        raise NotActionable(f"Case {case.reference}: {TAKEN_BACK}")
+
+
 def is_valid(case: AbuseCase) -> bool:
     """Return whether anything may be done to anybody because of it: true, and of a copyright notice complete (P18)."""
     return case.kind != CaseKind.CSAM and is_found_true(case) and not missing(case) and not is_taken_back(case)

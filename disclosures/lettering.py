@@ -54,11 +54,8 @@ def hinders(case: AbuseCase, letter: Letter) -> str:
 
 def _is_answerable(case: AbuseCase) -> bool:
     """Return whether somebody can be written to, asked once a record: a page asks for every letter."""
-    known = case.__dict__
-    if "_answerable" not in known:
-        with keyring():
-            known["_answerable"] = replying.reporter_of(case) is not None
-    return bool(known["_answerable"])
+    with keyring():
+        return case.once("reporter", lambda: replying.reporter_of(case)) is not None
 
 
 def draft(case: AbuseCase, letter: Letter) -> str:

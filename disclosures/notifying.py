@@ -138,12 +138,8 @@ def notice_of(case: AbuseCase) -> AbuseNotice | None:
 
     Each part of a page and each act asks for it, so it is asked for once a record, and read from `all()` afterwards.
     """
-    known = case.__dict__
-    if "_told" not in known:
-        told_of = AbuseNotice.objects.filter(case=case.pk).order_by("-sent_at")
-        known["_told"] = told_of.prefetch_related("items", "counters", "strikes").first()
-    found: AbuseNotice | None = known["_told"]
-    return found
+    told_of = AbuseNotice.objects.filter(case=case.pk).order_by("-sent_at")
+    return case.once("told", told_of.prefetch_related("items", "counters", "strikes").first)
 
 
 def undelivered() -> QuerySet[AbuseNotice]:

@@ -60,9 +60,8 @@ def reporter_of(case: AbuseCase) -> Reporter | None:
     row = (rows.filter(received_at__lte=found_at) if found_at is not None else rows).first()
     read: Mapping[str, Any] = (row.read if row is not None else None) or {}
     # Where the mail came from, not what stands in it: a report cannot make us write to a third person.
-    try:
-        to = clean_email(str((read.get("mail") or {}).get("reply_address") or ""))
-    except ValidationError:
+    to = _clean(str((read.get("mail") or {}).get("reply_address") or ""))
+    if to is None:
         return None
     ids = read.get("case_ids") or []
     is_acns = row is not None and row.format == Format.ACNS and ids
@@ -92,8 +91,12 @@ def reply_to(row: AbuseReport, mail: Report) -> str | None:
     """Return where whoever wrote is answered; None for a machine, and for whoever gave no address."""
     if row.reporter_digest is None or not mail.may_be_answered:
         return None
+    return _clean(mail.mail.reply_address)
+
+
+def _clean(address: str) -> str | None:
     try:
-        return clean_email(mail.mail.reply_address)
+        return clean_email(address)
     except ValidationError:
         return None
 

@@ -48,8 +48,7 @@ def strike(notice_id: UUID, *, by: User, at: dt.datetime | None = None) -> Strik
     with keyring(), transaction.atomic(durable=True):
         notice, account, case = notifying.locked(notice_id)
         at = at or timezone.now()
-        if judging.is_taken_back(case):
-            raise NotActionable(f"Case {case.reference}: {judging.TAKEN_BACK}")
+        judging.refuse_taken_back(case)
         if notice.kind not in KINDS or not judging.is_valid(case):
             raise NotActionable(f"Case {case.reference}: a strike stands on a valid copyright notice.")
         if Strike.objects.filter(notice=notice).exists():

@@ -21,10 +21,18 @@ from tests.cast import DAY, run_service
 from tests.legal import make_recipient
 
 NUMBERS = itertools.count(1)
+ADDRESS = "203.0.113.9"
 PLACES = ("https://www.alice.example/a.jpg", "https://www.alice.example/b.jpg")
 TRUE = (Finding.AUTHENTIC, Finding.ACCURATE)
 OF_KIND = {kind: named for named, kind in reporting.KINDS.items()} | {CaseKind.DMCA: Kind.COPYRIGHT}
 NAMES = {"name": "Alice Canary", "address": "7 Alice Street\nAliceville, IL 60601", "phone": "+1 312 5550199"}
+
+
+def holder(user: User) -> User:
+    """Let a service of the customer hold `ADDRESS`, which reports are about, for eight days; return the customer."""
+    service = run_service(user, at=timezone.now() - 9 * DAY)
+    assigning.assign(service.pk, ADDRESS, by="system", at=timezone.now() - 8 * DAY)
+    return user
 
 
 def make_case(user: User, kind: str = CaseKind.DMCA, *, at: dt.datetime | None = None, reply: str = "") -> AbuseCase:

@@ -13,32 +13,28 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from accounts import assigning, idempotency
+from accounts import idempotency
 from accounts.issuing import issue
 from accounts.keys.keyring import keyring
 from accounts.models import User
 from accounts.safeguards.models import IdempotencyRecord, LedgerEntry, OutboxMessage
 from disclosures import concluding, judging, reporting
 from disclosures.models import AbuseCase, AbuseReport, CaseKind, CaseOutcome, Finding
-from tests.abuse import make_case
+from tests.abuse import ADDRESS, holder, make_case
 from tests.calling import call, calm, own_token, system_token
-from tests.cast import DAY, make_staff, run_service
+from tests.cast import DAY, make_staff
 from tests.reading_reports import OWN
 from tests.test_browser_axe import room
 from tests.visiting import signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
-ADDRESS = "203.0.113.9"
 ABUSE, COPYRIGHT, X_ARF = "/api/v1/reports/", "/api/v1/reports/copyright/", "/api/v1/reports/x-arf/"
 CARD = "4242 4242 4242 4242"
 
 
 @pytest.fixture
 def alice(alice: User) -> User:
-    """Return a customer whose service holds the address of the reports."""
-    service = run_service(alice, at=timezone.now() - 9 * DAY)
-    assigning.assign(service.pk, ADDRESS, by="system", at=timezone.now() - 8 * DAY)
-    return alice
+    return holder(alice)
 
 
 @pytest.fixture

@@ -29,20 +29,17 @@ from disclosures import concluding, judging, reporting
 from disclosures.models import AbuseCase, AbuseReport, CaseFinding, CaseKind, CaseOutcome, Finding
 from disclosures.models.cases import ELEMENTS
 from retention.sight import ledger_for
+from tests.abuse import ADDRESS, holder
 from tests.cast import DAY, make_customer, make_staff, run_service
 from tests.test_browser_axe import room
 from tests.visiting import signed_in, words
 
 pytestmark = pytest.mark.usefixtures("committed")
-ADDRESS = "203.0.113.9"
 
 
 @pytest.fixture
 def alice(alice: User) -> User:
-    """Return a customer whose service holds the address of the reports."""
-    service = run_service(alice, at=timezone.now() - 9 * DAY)
-    assigning.assign(service.pk, ADDRESS, by="system", at=timezone.now() - 8 * DAY)
-    return alice
+    return holder(alice)
 
 
 @pytest.fixture

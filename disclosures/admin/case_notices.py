@@ -17,6 +17,7 @@ from disclosures.models import (
     AbuseCase,
     AbuseNotice,
     AbuseNoticeItem,
+    AbuseReport,
     CaseKind,
     CounterNotice,
     Strike,
@@ -41,12 +42,18 @@ WORDS = 4000
 
 def invalid(case: AbuseCase) -> str:
     """Return why nothing may be done to the customer of a case yet, asked once a page; empty where it may (P18)."""
-    known = case.__dict__
-    if "_invalid" not in known:
-        is_valid = judging.is_valid(case)
-        known["_invalid"] = "" if is_valid else judging.TAKEN_BACK if judging.is_taken_back(case) else NOT_VALID
-    found: str = known["_invalid"]
-    return found
+
+    def ask() -> str:
+        if judging.is_valid(case):
+            return ""
+        return judging.TAKEN_BACK if judging.is_taken_back(case) else NOT_VALID
+
+    return case.once("invalid", ask)
+
+
+def words_of(row: AbuseReport) -> str:
+    """Return the words of a report, as far as a page shows them."""
+    return str((row.read or {}).get("text") or "")[:WORDS]
 
 
 def facts_of(eyes: Eyes, row: Any) -> list[tuple[str, Any]]:
@@ -214,7 +221,7 @@ def _proposed(case: AbuseCase) -> dict[str, str]:
         "reporter": (reporter.get("organisation") or reporter.get("contact") or "") if named else "",
         "claim": ", ".join(dict.fromkeys(item["title"] for item in read.get("items") or [] if item.get("title"))),
         # A report's own words are signed, and tell in other ways who wrote them.
-        "original": str(read.get("text") or "")[:WORDS] if named else "",
+        "original": words_of(row) if row is not None and named else "",
     }
 
 

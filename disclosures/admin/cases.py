@@ -32,15 +32,13 @@ from accounts.safeguards.models import LedgerEntry
 from accounts.templatetags.portal_tags import moment, moment_text
 from disclosures import concluding, judging, notifying, reporting
 from disclosures.admin import case_customer, case_letters, case_notices
-from disclosures.admin.case_notices import ENDED
+from disclosures.admin.case_notices import ENDED, RECENT, words_of
 from disclosures.admin.case_queue import CLOSE_SELECTED, CloseForm, CustomerStands, close_several
 from disclosures.models import AbuseCase, AbuseNotice, AbuseReport, CaseFile, CaseKind, CaseOutcome, Finding
 from disclosures.reports.shape import PROBLEMS
 
 OPEN_RAW = "disclosures.open_report"
 SHOWN_REPORTS = 20
-WORDS = 4000
-RECENT = 50
 HOUR = dt.timedelta(hours=1)
 # From so many hours on, days are told.
 DAYS = 48
@@ -56,7 +54,7 @@ class CaseAct(Act):
 
     def sections(self, eyes: Eyes, record: Any) -> list[Section]:
         retractions = _retractions(record)
-        return [about(eyes, record), *taken_back(eyes, record, retractions), newest_report(eyes, record)]
+        return [about(eyes, record), *taken_back(record, retractions), newest_report(eyes, record)]
 
 
 def _told_hinders(record: AbuseCase) -> str:
@@ -248,7 +246,7 @@ def newest_report(eyes: Eyes, record: AbuseCase, newest: Sequence[AbuseReport] =
         ("Sent by a machine", "yes" if row.is_automatic else "no"),
         *((("Takes a report back", "yes"),) if row.is_retraction else ()),
         ("Could not be read", "; ".join(PROBLEMS.get(code, code) for code in row.problems) or "nothing"),
-        ("Its words", _words(row) or "none"),
+        ("Its words", words_of(row) or "none"),
         *((f"Material {number}", _item(item)) for number, item in enumerate((read.get("items") or [])[:20], start=1)),
         *((one.get("kind", ""), one.get("body", "")) for one in (read.get("declarations") or [])[:10]),
         ("Every field", json.dumps(read.get("fields") or {}, ensure_ascii=False, indent=1)[:8000]),
@@ -263,12 +261,12 @@ def _retractions(record: AbuseCase, newest: Sequence[AbuseReport] = ()) -> list[
     return list(_newest_first(record).filter(is_retraction=True)[:SHOWN_REPORTS])
 
 
-def taken_back(eyes: Eyes, record: AbuseCase, rows: list[AbuseReport]) -> list[Section]:
+def taken_back(record: AbuseCase, rows: list[AbuseReport]) -> list[Section]:
     """Return what takes a report of this case back, and what to do about it; nothing where nothing does."""
     if not rows:
         return []
     said = [
-        (moment_text(row.received_at), f"{row.reporter or 'nobody named'}: {_words(row) or 'without words'}")
+        (moment_text(row.received_at), f"{row.reporter or 'nobody named'}: {words_of(row) or 'without words'}")
         for row in rows
     ]
     title, todo = "Taken back by the reporter", []
@@ -277,10 +275,6 @@ def taken_back(eyes: Eyes, record: AbuseCase, rows: list[AbuseReport]) -> list[S
     elif AbuseCase.objects.taken_back(by_anybody=True).filter(pk=record.pk).exists():
         title = "Said to be taken back, by another sender than who reported: decide what follows"
     return [Section(title, facts=[*said, *todo])]
-
-
-def _words(row: AbuseReport) -> str:
-    return str((row.read or {}).get("text") or "")[:WORDS]
 
 
 def _item(item: dict[str, Any]) -> str:
@@ -420,7 +414,7 @@ class AbuseCaseAdmin(RecordAdmin):
         record.was_taken_back = bool(retractions) and judging.is_taken_back(record)
         return [
             about(eyes, record),
-            *taken_back(eyes, record, retractions),
+            *taken_back(record, retractions),
             newest_report(eyes, record, newest),
             case_letters.reputation(eyes, record, newest),
             found(eyes, record),

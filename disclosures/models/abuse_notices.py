@@ -42,6 +42,11 @@ class AbuseNoticeQuerySet(models.QuerySet["AbuseNotice"]):
         """Open notices that still need something of the customer: neither remedied, disagreed with nor countered."""
         return self.open().filter(remedied_at=None, disagreed_at=None, countered_at=None)
 
+    def unheard(self) -> AbuseNoticeQuerySet:
+        """Notices, ended ones too, to which the customer said nothing at all, not even that they received it (P17)."""
+        silent = self.filter(acknowledged_at=None, remedied_at=None, disagreed_at=None, countered_at=None)
+        return silent.exclude(items__fixed_at__isnull=False)
+
 
 class AbuseNotice(OfAccount):
     """What a customer was told of an abuse case, by when they must answer, and how they did.

@@ -7,7 +7,8 @@ concerns and does not block its deletion. What a customer is told of it is the a
 from __future__ import annotations
 
 import datetime as dt
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
@@ -22,6 +23,7 @@ from accounts.models import Account, MediaType
 from accounts.safeguards.fields import SealedBytes, SealedJSON, SealedText
 from disclosures.models.recipients import Recipient
 
+T = TypeVar("T")
 # A message over this size is kept as far as that, and its hash of all of it (bad-input.md).
 MOST_RAW_BYTES = 10 * 1024 * 1024
 
@@ -225,6 +227,14 @@ class AbuseCase(models.Model):
         worded = self.reports.filter(is_repeat=False).defer("raw").order_by("-received_at", "-pk")
         worded = worded.filter(received_at__lte=until) if until is not None else worded
         return worded.filter(is_retraction=False).first() or worded.first()
+
+    def once(self, name: str, ask: Callable[[], T]) -> T:
+        """Return what `ask` says, asked once for this very object: the parts and acts of a page ask for the same."""
+        known = self.__dict__.setdefault("_asked", {})
+        if name not in known:
+            known[name] = ask()
+        found: T = known[name]
+        return found
 
     def accurate_at(self) -> dt.datetime | None:
         """Return when it was last found whether the matter is accurate: what came later was not looked at then."""
